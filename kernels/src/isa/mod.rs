@@ -1,0 +1,1 @@
+//! Helpers shared by the variants of one instruction set.

@@ -1,0 +1,1 @@
+//! Elementary functions for `no_std`, the same bits on every CPU.
