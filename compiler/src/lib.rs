@@ -1,0 +1,8 @@
+//! The tern compiler: reads ONNX models, ternarises them and writes `.tern` files.
+//!
+//! [`pipeline`] is the whole flow, readable from top to bottom. The
+//! intermediate representation is in [`ir`]; its ops are those of the runtime
+//! ([`ternrt::ops::table`]), and [`ops`] gives each its shape inference and its
+//! reference interpreter.
+
+pub mod ir;

@@ -1,0 +1,3 @@
+//! The `ternc` command.
+
+fn main() {}
