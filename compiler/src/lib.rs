@@ -6,3 +6,4 @@
 //! reference interpreter.
 
 pub mod ir;
+pub mod ops;

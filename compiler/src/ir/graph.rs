@@ -1,7 +1,10 @@
 //! Values, nodes and the graph.
 
 use super::tensor::Constant;
+use crate::ops;
+use anyhow::{Result, anyhow, ensure};
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 use ternrt::ops::Op;
 use ternrt::{Codec, DType};
@@ -46,7 +49,34 @@ pub struct Type {
 impl Type {
     /// A type that is not quantised.
     pub fn new(dtype: DType, shape: impl Into<Vec<usize>>) -> Type {
-        Type { dtype, shape: shape.into(), quant: None }
+        Type {
+            dtype,
+            shape: shape.into(),
+            quant: None,
+        }
+    }
+
+    /// A type of integers that stand for `q * scale`; I8 where `qmax` fits it, else I16.
+    pub fn quantised(shape: impl Into<Vec<usize>>, qmax: i32, scale: Scale) -> Type {
+        let dtype = if qmax <= i8::MAX as i32 {
+            DType::I8
+        } else {
+            DType::I16
+        };
+        Type {
+            dtype,
+            shape: shape.into(),
+            quant: Some(Quant { qmax, scale }),
+        }
+    }
+
+    /// The same element type and quantisation in another shape.
+    pub fn with_shape(&self, shape: impl Into<Vec<usize>>) -> Type {
+        Type {
+            dtype: self.dtype,
+            shape: shape.into(),
+            quant: self.quant,
+        }
     }
 
     /// Number of elements.
@@ -57,6 +87,28 @@ impl Type {
     /// Bytes of the elements, stored plainly.
     pub fn bytes(&self) -> usize {
         self.elements() * self.dtype.size()
+    }
+}
+
+/// `f32[1,32,32,64]`, `i8[1,8,8,16] q127 @ 0.05`, `i16[1,10] q32767 @ %9`.
+impl fmt::Display for Type {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}[", self.dtype.name())?;
+        for (i, d) in self.shape.iter().enumerate() {
+            write!(f, "{}{d}", if i > 0 { "," } else { "" })?;
+        }
+        f.write_str("]")?;
+        match self.quant {
+            None => Ok(()),
+            Some(Quant {
+                qmax,
+                scale: Scale::Static(scale),
+            }) => write!(f, " q{qmax} @ {scale:?}"),
+            Some(Quant {
+                qmax,
+                scale: Scale::Dynamic(value),
+            }) => write!(f, " q{qmax} @ %{}", value.0),
+        }
     }
 }
 
@@ -136,7 +188,12 @@ impl Graph {
 
     /// Adds an input.
     pub fn add_input(&mut self, name: &str, ty: Type) -> ValueId {
-        let id = self.push(Value { name: name.into(), ty, def: Def::Input(self.inputs.len()), codec: None });
+        let id = self.push(Value {
+            name: name.into(),
+            ty,
+            def: Def::Input(self.inputs.len()),
+            codec: None,
+        });
         self.inputs.push((name.into(), id));
         id
     }
@@ -148,7 +205,12 @@ impl Graph {
             Constant::Ternary(_) => DType::F32,
         };
         let ty = Type::new(dtype, constant.shape());
-        self.push(Value { name: name.into(), ty, def: Def::Const(Arc::new(constant)), codec: None })
+        self.push(Value {
+            name: name.into(),
+            ty,
+            def: Def::Const(Arc::new(constant)),
+            codec: None,
+        })
     }
 
     /// Adds a node at the end with results of these types (which the verifier
@@ -162,10 +224,100 @@ impl Graph {
     ) -> Vec<ValueId> {
         let outputs: Vec<ValueId> = results
             .into_iter()
-            .map(|ty| self.push(Value { name: name.into(), ty, def: Def::Node, codec: None }))
+            .map(|ty| {
+                self.push(Value {
+                    name: name.into(),
+                    ty,
+                    def: Def::Node,
+                    codec: None,
+                })
+            })
             .collect();
-        self.nodes.push(Node { name: name.into(), op: op.into(), inputs: inputs.to_vec(), outputs: outputs.clone() });
+        self.nodes.push(Node {
+            name: name.into(),
+            op: op.into(),
+            inputs: inputs.to_vec(),
+            outputs: outputs.clone(),
+        });
         outputs
+    }
+
+    /// Adds a node at the end, its results' types by shape inference
+    /// ([`ops::infer`]), and returns the first result. An error names the node,
+    /// the op and what does not fit.
+    pub fn emit(
+        &mut self,
+        name: &str,
+        op: impl Into<Op>,
+        inputs: &[Option<ValueId>],
+    ) -> Result<ValueId> {
+        self.emit_checked(name, op.into(), inputs, None)
+    }
+
+    /// As [`emit`](Self::emit), for ops whose attributes do not determine the
+    /// result's type: `wanted` is validated. For `quantize` use
+    /// [`emit_quantize`](Self::emit_quantize).
+    pub fn emit_as(
+        &mut self,
+        name: &str,
+        op: impl Into<Op>,
+        inputs: &[Option<ValueId>],
+        wanted: Type,
+    ) -> Result<ValueId> {
+        self.emit_checked(name, op.into(), inputs, Some(wanted))
+    }
+
+    /// Adds a `quantize` node for the f32 value `x`: with this static scale, or
+    /// with a dynamic one (the node's second result) where `scale` is `None`.
+    /// Returns the integers, whose type names the scale.
+    pub fn emit_quantize(
+        &mut self,
+        name: &str,
+        x: ValueId,
+        qmax: i32,
+        scale: Option<f32>,
+    ) -> Result<ValueId> {
+        // The node's results are the next two values.
+        let scale = scale.map_or(
+            Scale::Dynamic(ValueId(self.values.len() + 1)),
+            Scale::Static,
+        );
+        let shape = self.shape_of(name, x)?;
+        self.emit_as(
+            name,
+            ternrt::ops::table::Quantize {},
+            &[Some(x)],
+            Type::quantised(shape, qmax, scale),
+        )
+    }
+
+    fn shape_of(&self, name: &str, id: ValueId) -> Result<Vec<usize>> {
+        let value = self
+            .values
+            .get(id.0)
+            .ok_or_else(|| anyhow!("node {name:?}: there is no value %{}", id.0))?;
+        Ok(value.ty.shape.clone())
+    }
+
+    fn emit_checked(
+        &mut self,
+        name: &str,
+        op: Op,
+        inputs: &[Option<ValueId>],
+        wanted: Option<Type>,
+    ) -> Result<ValueId> {
+        for id in inputs.iter().flatten() {
+            self.shape_of(name, *id)?;
+        }
+        let types: Vec<Option<&Type>> = inputs.iter().map(|i| i.map(|v| self.ty(v))).collect();
+        let results = ops::infer(&op, &types, wanted.as_ref())
+            .map_err(|e| anyhow!("node {name:?}: {e:#}"))?;
+        ensure!(
+            !results.is_empty(),
+            "node {name:?}: {} has no result",
+            op.name()
+        );
+        Ok(self.add_node(name, op, inputs, results)[0])
     }
 
     /// Adds a value without placing it; for passes that build nodes themselves.
@@ -207,7 +359,10 @@ impl Graph {
                 *v = to;
             }
         };
-        self.nodes.iter_mut().flat_map(|n| n.inputs.iter_mut().flatten()).for_each(swap);
+        self.nodes
+            .iter_mut()
+            .flat_map(|n| n.inputs.iter_mut().flatten())
+            .for_each(swap);
         self.outputs.iter_mut().for_each(|(_, v)| swap(v));
     }
 }

@@ -37,7 +37,16 @@ macro_rules! data {
         }
     };
 }
-data!(F32(f32), F16(u16), I8(i8), U8(u8), I16(i16), I32(i32), I64(i64), Bool(u8));
+data!(
+    F32(f32),
+    F16(u16),
+    I8(i8),
+    U8(u8),
+    I16(i16),
+    I32(i32),
+    I64(i64),
+    Bool(u8)
+);
 
 /// A dense tensor. F16 elements are held as their bits.
 #[derive(Clone, Debug, PartialEq)]
@@ -51,7 +60,11 @@ pub struct Tensor {
 impl Tensor {
     /// A tensor of these elements; panics if the shape does not fit them.
     pub fn new(shape: Vec<usize>, data: Data) -> Tensor {
-        assert_eq!(shape.iter().product::<usize>(), data.len(), "shape {shape:?}");
+        assert_eq!(
+            shape.iter().product::<usize>(),
+            data.len(),
+            "shape {shape:?}"
+        );
         Tensor { shape, data }
     }
 
@@ -89,7 +102,12 @@ impl Ternary {
     /// The weights as numbers.
     pub fn to_dense(&self) -> Tensor {
         let per_output = self.trits.len() / self.scale.len().max(1);
-        let values = self.trits.iter().enumerate().map(|(i, &t)| t as f32 * self.scale[i / per_output]).collect();
+        let values = self
+            .trits
+            .iter()
+            .enumerate()
+            .map(|(i, &t)| t as f32 * self.scale[i / per_output])
+            .collect();
         Tensor::f32(self.shape.clone(), values)
     }
 }

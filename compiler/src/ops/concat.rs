@@ -1,0 +1,27 @@
+//! `concat`: operands one after the other along an axis.
+
+use super::Signature;
+use crate::ir::Type;
+use anyhow::{Result, ensure};
+use ternrt::ops::table::Concat;
+
+pub(super) fn infer(op: &Concat, io: &Signature<'_>) -> Result<Vec<Type>> {
+    let first = io.input(0)?;
+    let axis = io.axis(op.axis, first)?;
+    let mut shape = first.shape.clone();
+    for i in 1..io.inputs.len() {
+        let x = io.input(i)?;
+        ensure!(
+            x.dtype == first.dtype && x.quant == first.quant,
+            "operands {first} and {x} must have one dtype and scale"
+        );
+        let fits = x.shape.len() == shape.len()
+            && (0..shape.len()).all(|d| d == axis || x.shape[d] == shape[d]);
+        ensure!(
+            fits,
+            "axis={axis}: operands {first} and {x} differ in other dimensions"
+        );
+        shape[axis] += x.shape[axis];
+    }
+    Ok(vec![first.with_shape(shape)])
+}

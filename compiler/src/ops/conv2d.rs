@@ -1,0 +1,59 @@
+//! `conv2d`: convolution over NHWC images, forward or transposed.
+
+use super::window::Axis;
+use super::{Signature, product};
+use crate::ir::Type;
+use anyhow::{Result, bail, ensure};
+use ternrt::ops::table::Conv2d;
+
+pub(super) fn infer(op: &Conv2d, io: &Signature<'_>) -> Result<Vec<Type>> {
+    let axes = Axis::both(op.kernel, op.stride, op.dilation, op.pads)?;
+    let x = io.input(0)?;
+    let (batch, input, in_channels) = io.image(0)?;
+    let w = io.input(1)?;
+    let [out_channels, ..] = w.shape[..] else {
+        bail!("operand \"w\" is {w}, must be [out,kernel_h,kernel_w,in/group]");
+    };
+    let group = op.group as usize;
+    ensure!(
+        group > 0 && in_channels % group == 0 && out_channels % group == 0,
+        "group={group} must divide the {in_channels} input channels of {x} and the {out_channels} outputs of {w}"
+    );
+    let mut output = [0; 2];
+    for i in 0..2 {
+        let axis = axes[i];
+        let name = ["height", "width"][i];
+        let size = if op.transposed {
+            axis.transposed(input[i])
+        } else {
+            axis.floor(input[i])
+        };
+        let Some(size) = size else {
+            bail!(
+                "kernel={:?} dilation={:?} pads={:?}: no output {name} is left of {x}",
+                op.kernel,
+                op.dilation,
+                op.pads
+            );
+        };
+        output[i] = size;
+        if let (true, Some(&wanted)) = (op.transposed, io.wanted.and_then(|t| t.shape.get(i + 1))) {
+            let most = size + axis.stride.max(axis.dilation) - 1;
+            ensure!(
+                (size..=most).contains(&wanted),
+                "output {name} {wanted} of {x}: stride={:?} allows {size} to {most}",
+                op.stride
+            );
+            output[i] = wanted;
+        }
+    }
+    let [kh, kw] = axes.map(|a| a.kernel);
+    let channels = in_channels / group;
+    let result = product::infer(
+        io,
+        vec![batch, output[0], output[1], out_channels],
+        &[out_channels, kh, kw, channels],
+        kh * kw * channels,
+    )?;
+    Ok(vec![result])
+}
