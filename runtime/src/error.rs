@@ -77,3 +77,10 @@ impl fmt::Display for Error {
 }
 
 impl core::error::Error for Error {}
+
+/// A kernel refuses only what an op's check lets through by mistake.
+impl From<tern_kernels::Invalid> for Error {
+    fn from(_: tern_kernels::Invalid) -> Error {
+        Error::BadOp
+    }
+}

@@ -14,8 +14,11 @@ mod dequantize;
 mod gather;
 mod gemm;
 mod matmul;
+mod macs;
 mod max_pool;
+mod operand;
 mod pad;
+mod product;
 mod quantize;
 mod reduce;
 mod reshape;
@@ -25,6 +28,7 @@ mod slice;
 mod softmax;
 mod transpose;
 mod unary;
+mod window;
 
 pub use table::Op;
 
