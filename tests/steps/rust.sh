@@ -1,0 +1,2 @@
+# All tests that cargo runs.
+cargo test --workspace --no-fail-fast
