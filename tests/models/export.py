@@ -40,9 +40,11 @@ MODELS = {
 
 
 def train_statistics(model):
-    """Gives every batch norm statistics as training would: fresh ones are all
-    alike, and the exporters then merge or drop what they fold into biases."""
+    """Gives batch norms and biases values as training would: fresh ones are
+    zero and all alike, and the exporters then merge or drop them."""
     for module in model.modules():
+        if isinstance(module, torch.nn.Linear):
+            torch.nn.init.normal_(module.bias, std=0.2)
         if isinstance(module, torch.nn.BatchNorm2d):
             torch.nn.init.uniform_(module.weight, 0.5, 1.5)
             torch.nn.init.normal_(module.bias, std=0.2)

@@ -11,6 +11,7 @@ from the .pth file in it), without PyTorch.
 """
 
 import argparse
+import collections
 import io
 import pickle
 import struct
@@ -96,7 +97,7 @@ def load_pth(data):
     class Unpickler(pickle.Unpickler):
         def find_class(self, module, name):
             if (module, name) == ("collections", "OrderedDict"):
-                return dict
+                return collections.OrderedDict
             if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
                 return rebuild
             if module == "torch" and name in dtypes:
