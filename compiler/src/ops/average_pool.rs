@@ -8,6 +8,9 @@ use ternrt::ops::table::AveragePool;
 
 pub(super) fn infer(op: &AveragePool, io: &Signature<'_>) -> Result<Vec<Type>> {
     let x = io.f32(0)?;
-    let axes = Axis::both(op.kernel, op.stride, op.dilation, op.pads)?;
-    Ok(vec![infer_pool(io, x, axes)?])
+    Ok(vec![infer_pool(io, x, |input| axes(op, input))?])
+}
+
+fn axes(op: &AveragePool, input: [usize; 2]) -> Result<[Axis; 2]> {
+    Axis::both(input, op.kernel, op.stride, op.dilation, op.pads)
 }

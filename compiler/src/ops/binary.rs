@@ -1,10 +1,11 @@
 //! `binary`: a function of two operands, with NumPy broadcasting.
 
+use super::unary::check_activation;
 use super::{Signature, broadcast_shapes};
 use crate::ir::Type;
 use anyhow::{Result, anyhow, ensure};
 use ternrt::DType;
-use ternrt::kernels::eltwise::{BinaryKind, UnaryKind};
+use ternrt::kernels::eltwise::{BinaryKind, Unary};
 use ternrt::ops::table::BinaryOp;
 
 pub(super) fn infer(op: &BinaryOp, io: &Signature<'_>) -> Result<Vec<Type>> {
@@ -26,10 +27,14 @@ pub(super) fn infer(op: &BinaryOp, io: &Signature<'_>) -> Result<Vec<Type>> {
         Equal | NotEqual | Less | LessOrEqual | Greater | GreaterOrEqual => DType::Bool,
         _ => a.dtype,
     };
-    ensure!(
-        dtype == DType::F32 || op.activation.kind == UnaryKind::Identity,
-        "an activation needs an f32 result, this is {}",
-        dtype.name()
-    );
+    if dtype == DType::F32 {
+        check_activation(&op.activation)?;
+    } else {
+        ensure!(
+            op.activation == Unary::IDENTITY,
+            "an activation needs an f32 result, this is {}",
+            dtype.name()
+        );
+    }
     Ok(vec![Type::new(dtype, shape)])
 }

@@ -9,7 +9,8 @@ pub(super) fn infer(op: &Concat, io: &Signature<'_>) -> Result<Vec<Type>> {
     let first = io.input(0)?;
     let axis = io.axis(op.axis, first)?;
     let mut shape = first.shape.clone();
-    for i in 1..io.inputs.len() {
+    let count = io.inputs.iter().rposition(|x| x.is_some());
+    for i in 1..=count.unwrap_or(0) {
         let x = io.input(i)?;
         ensure!(
             x.dtype == first.dtype && x.quant == first.quant,

@@ -7,9 +7,9 @@ use anyhow::{Result, bail, ensure};
 use ternrt::ops::table::Conv2d;
 
 pub(super) fn infer(op: &Conv2d, io: &Signature<'_>) -> Result<Vec<Type>> {
-    let axes = Axis::both(op.kernel, op.stride, op.dilation, op.pads)?;
     let x = io.input(0)?;
     let (batch, input, in_channels) = io.image(0)?;
+    let axes = axes(op, input)?;
     let w = io.input(1)?;
     let [out_channels, ..] = w.shape[..] else {
         bail!("operand \"w\" is {w}, must be [out,kernel_h,kernel_w,in/group]");
@@ -51,9 +51,14 @@ pub(super) fn infer(op: &Conv2d, io: &Signature<'_>) -> Result<Vec<Type>> {
     let channels = in_channels / group;
     let result = product::infer(
         io,
+        &op.activation,
         vec![batch, output[0], output[1], out_channels],
         &[out_channels, kh, kw, channels],
         kh * kw * channels,
     )?;
     Ok(vec![result])
+}
+
+fn axes(op: &Conv2d, input: [usize; 2]) -> Result<[Axis; 2]> {
+    Axis::both(input, op.kernel, op.stride, op.dilation, op.pads)
 }

@@ -5,7 +5,7 @@ use crate::ir::Type;
 use anyhow::{Result, bail};
 use ternrt::ops::table::Gemm;
 
-pub(super) fn infer(_: &Gemm, io: &Signature<'_>) -> Result<Vec<Type>> {
+pub(super) fn infer(op: &Gemm, io: &Signature<'_>) -> Result<Vec<Type>> {
     let (x, w) = (io.input(0)?, io.input(1)?);
     let Some((&k, leading)) = x.shape.split_last() else {
         bail!("operand \"x\" is {x}, must be [..,k]");
@@ -14,5 +14,5 @@ pub(super) fn infer(_: &Gemm, io: &Signature<'_>) -> Result<Vec<Type>> {
         bail!("operand \"w\" is {w}, must be [n,k]");
     };
     let shape = leading.iter().copied().chain([n]).collect();
-    Ok(vec![product::infer(io, shape, &[n, k], k)?])
+    Ok(vec![product::infer(io, &op.activation, shape, &[n, k], k)?])
 }

@@ -13,6 +13,9 @@ pub(super) fn infer(op: &MaxPool, io: &Signature<'_>) -> Result<Vec<Type>> {
         matches!(x.dtype, DType::F32 | DType::I8 | DType::I16),
         "operand \"x\" is {x}, must be f32, i8 or i16"
     );
-    let axes = Axis::both(op.kernel, op.stride, op.dilation, op.pads)?;
-    Ok(vec![infer_pool(io, x, axes)?])
+    Ok(vec![infer_pool(io, x, |input| axes(op, input))?])
+}
+
+fn axes(op: &MaxPool, input: [usize; 2]) -> Result<[Axis; 2]> {
+    Axis::both(input, op.kernel, op.stride, op.dilation, op.pads)
 }

@@ -225,13 +225,15 @@ impl<'a> Signature<'a> {
     }
 }
 
-/// Rank, dimensions and bytes must be such that the format can hold them.
+/// Rank, dimensions and bytes must be such that the format can hold them;
+/// tensors without elements are not supported.
 fn check_size(ty: &Type) -> Result<()> {
     ensure!(
         ty.shape.len() <= MAX_RANK,
         "{ty} has rank {}, at most {MAX_RANK} is supported",
         ty.shape.len()
     );
+    ensure!(!ty.shape.contains(&0), "{ty} has no elements");
     let bytes = ty
         .shape
         .iter()

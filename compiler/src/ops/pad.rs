@@ -31,8 +31,7 @@ pub(super) fn infer(op: &Pad, io: &Signature<'_>) -> Result<Vec<Type>> {
         let added = before.max(result - before - size);
         let most = match op.mode {
             PadMode::Constant => usize::MAX,
-            PadMode::Reflect => size.saturating_sub(1),
-            PadMode::Edge if size == 0 => 0,
+            PadMode::Reflect => size - 1,
             PadMode::Edge => usize::MAX,
         };
         ensure!(

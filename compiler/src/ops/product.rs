@@ -1,26 +1,35 @@
 //! What products with constant weights share: bias, residual, integer bounds.
 
 use super::Signature;
-use crate::ir::Type;
+use super::unary::check_activation;
+use crate::ir::{Quant, Scale, Type};
 use anyhow::{Result, bail, ensure};
 use ternrt::DType;
+use ternrt::kernels::eltwise::Unary;
 
-/// Checks `x`, weights, bias and residual of a product whose result has this
+/// Checks activation function, `x`, weights, bias and residual of a product whose result has this
 /// shape and whose sums have `terms` terms; returns the result's type.
 pub(crate) fn infer(
     io: &Signature<'_>,
+    function: &Unary,
     shape: Vec<usize>,
     weights: &[usize],
     terms: usize,
 ) -> Result<Type> {
-    activation(io, 0)?;
+    check_activation(function)?;
+    real(io, 0)?;
     let x = io.input(0)?;
-    if let Some(quant) = x.quant {
-        // The i32 sum of `terms` products of an activation and a trit is exact.
+    if x.quant.is_some() {
+        // Kernels hold trits as 0..=2, so a sum reaches 2 * max|x| * terms.
+        let largest = if x.dtype == DType::I8 {
+            1 << 7
+        } else {
+            1 << 15
+        };
+        let most = i32::MAX as usize / (2 * largest);
         ensure!(
-            terms as u128 * quant.qmax as u128 <= i32::MAX as u128,
-            "sums of {terms} terms of operand \"x\" {x} can overflow 32 bits; at most {} are supported",
-            i32::MAX / quant.qmax
+            terms <= most,
+            "sums of {terms} terms of operand \"x\" {x} can overflow 32 bits; at most {most} are supported"
         );
     }
     let w = io.f32(1)?;
@@ -37,7 +46,7 @@ pub(crate) fn infer(
         );
     }
     if let Some(residual) = io.optional(3) {
-        activation(io, 3)?;
+        real(io, 3)?;
         ensure!(
             residual.shape == shape,
             "operand \"residual\" is {residual}, must have the result's shape {shape:?}"
@@ -51,6 +60,13 @@ pub(crate) fn infer(
             (DType::I16, Some(q)) if (1..=i16::MAX as i32).contains(&q.qmax) => {}
             _ => bail!("the result cannot be {wanted}: f32, or i8 or i16 with a scale"),
         }
+        if let Some(Quant {
+            scale: Scale::Dynamic(_),
+            ..
+        }) = wanted.quant
+        {
+            bail!("the result cannot be {wanted}: its scale must be static");
+        }
         result.dtype = wanted.dtype;
         result.quant = wanted.quant;
     }
@@ -58,7 +74,7 @@ pub(crate) fn infer(
 }
 
 /// Operand `i` must be f32 or quantised.
-fn activation(io: &Signature<'_>, i: usize) -> Result<()> {
+fn real(io: &Signature<'_>, i: usize) -> Result<()> {
     let ty = io.input(i)?;
     ensure!(
         ty.quant.is_some() || ty.dtype == DType::F32,

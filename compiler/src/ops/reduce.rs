@@ -26,11 +26,6 @@ pub(super) fn infer(op: &Reduce, io: &Signature<'_>) -> Result<Vec<Type>> {
         op.axes
     );
     let reduced = |i: usize| op.axes >> i & 1 == 1;
-    let empty = (0..rank).any(|i| reduced(i) && x.shape[i] == 0);
-    ensure!(
-        !empty || matches!(op.function, Sum | Prod | SumSquare),
-        "there is no such value of the empty {x}"
-    );
     let dtype = if arg { DType::I64 } else { x.dtype };
     let kept: Vec<usize> = (0..rank)
         .map(|i| if reduced(i) { 1 } else { x.shape[i] })

@@ -30,10 +30,6 @@ pub(super) fn infer(op: &Resize, io: &Signature<'_>) -> Result<Vec<Type>> {
             );
             output[i] = wanted;
         }
-        ensure!(
-            output[i] == 0 || input[i] > 0,
-            "{x} has no pixels to resize"
-        );
     }
     Ok(vec![x.with_shape([batch, output[0], output[1], channels])])
 }

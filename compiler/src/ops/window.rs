@@ -15,8 +15,10 @@ pub(crate) struct Axis {
 }
 
 impl Axis {
-    /// The attributes along height (0) and width (1), checked against zeros.
+    /// The attributes along height (0) and width (1) of an input, checked:
+    /// none may be 0, and no coordinate may leave 32 bits.
     pub fn both(
+        input: [usize; 2],
         kernel: [u16; 2],
         stride: [u16; 2],
         dilation: [u16; 2],
@@ -29,13 +31,23 @@ impl Axis {
         ] {
             ensure!(!values.contains(&0), "{name}={values:?} must not be 0");
         }
-        Ok([0, 1].map(|i| Axis {
+        let axes = [0, 1].map(|i| Axis {
             kernel: kernel[i] as usize,
             stride: stride[i] as usize,
             dilation: dilation[i] as usize,
             before: pads[i] as usize,
             after: pads[i + 2] as usize,
-        }))
+        });
+        for (axis, input) in axes.iter().zip(input) {
+            let padded = input + axis.before + axis.after;
+            let spread = input.saturating_mul(axis.stride) + axis.extent();
+            ensure!(
+                padded.max(spread) < 1 << 30,
+                "stride={stride:?} dilation={dilation:?} pads={pads:?}: an extent of {} is too large",
+                padded.max(spread)
+            );
+        }
+        Ok(axes)
     }
 
     /// Positions from a window's first element to its last, inclusive.
@@ -52,14 +64,10 @@ impl Axis {
     /// As `floor`, plus a last window that sticks out at the end, if it starts
     /// inside of the input or the padding before it.
     pub fn ceil(&self, input: usize) -> Option<usize> {
-        let room = (input + self.before + self.after).checked_sub(self.extent())?;
-        let windows = room.div_ceil(self.stride) + 1;
-        let start = (windows - 1) * self.stride;
-        Some(if start >= input + self.before {
-            windows - 1
-        } else {
-            windows
-        })
+        let floor = self.floor(input)?;
+        let room = input + self.before + self.after - self.extent();
+        let sticks_out = room % self.stride != 0 && floor * self.stride < input + self.before;
+        Some(floor + sticks_out as usize)
     }
 
     /// Size of a transposed convolution's output without output padding; `None` if it is not positive.
@@ -68,11 +76,29 @@ impl Axis {
             .checked_sub(self.before + self.after)
             .filter(|&n| n > 0)
     }
+
+    /// The input position that element `k` of window `o` lies on; `None` outside of the input.
+    pub fn source(&self, o: usize, k: usize, input: usize) -> Option<usize> {
+        let i = (o * self.stride + k * self.dilation).checked_sub(self.before)?;
+        (i < input).then_some(i)
+    }
+
+    /// The input position that reaches output position `o` of a transposed
+    /// convolution through tap `k`, if there is one.
+    pub fn transposed_source(&self, o: usize, k: usize, input: usize) -> Option<usize> {
+        let i = (o + self.before).checked_sub(k * self.dilation)?;
+        (i % self.stride == 0 && i / self.stride < input).then_some(i / self.stride)
+    }
 }
 
 /// Type of a pool's result: floor, or the wanted size between floor and ceil.
-pub(crate) fn infer_pool(io: &Signature<'_>, x: &Type, axes: [Axis; 2]) -> Result<Type> {
+pub(crate) fn infer_pool(
+    io: &Signature<'_>,
+    x: &Type,
+    axes: impl Fn([usize; 2]) -> Result<[Axis; 2]>,
+) -> Result<Type> {
     let (batch, input, channels) = io.image(0)?;
+    let axes = axes(input)?;
     let mut output = [0; 2];
     for i in 0..2 {
         let axis = axes[i];
