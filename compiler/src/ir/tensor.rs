@@ -24,6 +24,17 @@ macro_rules! data {
             pub fn view(&self) -> View<'_> { match self { $(Data::$variant(v) => View::$variant(v)),* } }
             /// As the kernels see them, to write.
             pub fn view_mut(&mut self) -> ViewMut<'_> { match self { $(Data::$variant(v) => ViewMut::$variant(v)),* } }
+            /// The elements at these positions; panics on one out of range.
+            pub fn pick(&self, positions: impl Iterator<Item = usize>) -> Data {
+                match self { $(Data::$variant(v) => Data::$variant(positions.map(|i| v[i]).collect())),* }
+            }
+            /// Adds the elements of `other` at the end; panics if its dtype differs.
+            pub fn append(&mut self, other: &Data) {
+                match (self, other) {
+                    $((Data::$variant(v), Data::$variant(o)) => v.extend_from_slice(o),)*
+                    (s, o) => panic!("append {:?} to {:?}", o.dtype(), s.dtype()),
+                }
+            }
             /// Little-endian bytes, as in the file.
             pub fn to_le_bytes(&self) -> Vec<u8> {
                 match self { $(Data::$variant(v) => v.iter().flat_map(|x| x.to_le_bytes()).collect()),* }

@@ -1,8 +1,9 @@
 //! `conv2d`: convolution over NHWC images, forward or transposed.
 
+use super::interpret::Io;
 use super::window::Axis;
 use super::{Signature, product};
-use crate::ir::Type;
+use crate::ir::{Tensor, Type};
 use anyhow::{Result, bail, ensure};
 use ternrt::ops::table::Conv2d;
 
@@ -61,4 +62,30 @@ pub(super) fn infer(op: &Conv2d, io: &Signature<'_>) -> Result<Vec<Type>> {
 
 fn axes(op: &Conv2d, input: [usize; 2]) -> Result<[Axis; 2]> {
     Axis::both(input, op.kernel, op.stride, op.dilation, op.pads)
+}
+
+pub(super) fn interpret(op: &Conv2d, io: &Io<'_>) -> Result<Vec<Tensor>> {
+    let (x, y) = (&io.dense(0)?.shape, &io.result().shape);
+    let axes = axes(op, [x[1], x[2]])?;
+    let groups = op.group as usize;
+    let source = |axis: usize, o: usize, k: usize| {
+        if op.transposed {
+            axes[axis].transposed_source(o, k, x[1 + axis])
+        } else {
+            axes[axis].source(o, k, x[1 + axis])
+        }
+    };
+    let walk = product::Walk {
+        positions: y[0] * y[1] * y[2],
+        taps: axes[0].kernel * axes[1].kernel,
+        groups,
+        channels: x[3] / groups,
+        outputs: y[3] / groups,
+        source: |p, tap| {
+            let row = source(0, p / y[2] % y[1], tap / axes[1].kernel)?;
+            let column = source(1, p % y[2], tap % axes[1].kernel)?;
+            Some((p / (y[1] * y[2]) * x[1] + row) * x[2] + column)
+        },
+    };
+    product::interpret(io, &walk, &op.activation)
 }

@@ -1,9 +1,10 @@
 //! `max_pool`: largest value under a window over NHWC images.
 
 use super::Signature;
-use super::window::{Axis, infer_pool};
-use crate::ir::Type;
-use anyhow::{Result, ensure};
+use super::interpret::Io;
+use super::window::{Axis, Windows, infer_pool};
+use crate::ir::{Data, Tensor, Type};
+use anyhow::{Result, bail, ensure};
 use ternrt::DType;
 use ternrt::ops::table::MaxPool;
 
@@ -18,4 +19,20 @@ pub(super) fn infer(op: &MaxPool, io: &Signature<'_>) -> Result<Vec<Type>> {
 
 fn axes(op: &MaxPool, input: [usize; 2]) -> Result<[Axis; 2]> {
     Axis::both(input, op.kernel, op.stride, op.dilation, op.pads)
+}
+
+pub(super) fn interpret(op: &MaxPool, io: &Io<'_>) -> Result<Vec<Tensor>> {
+    let x = io.dense(0)?;
+    let axes = axes(op, [x.shape[1], x.shape[2]])?;
+    let windows = Windows {
+        axes,
+        x: &x.shape,
+        y: &io.result().shape,
+    };
+    io.give(match &x.data {
+        Data::F32(v) => Data::F32(windows.fold(f32::NEG_INFINITY, |best, i| best.max(v[i]))),
+        Data::I8(v) => Data::I8(windows.fold(i8::MIN, |best, i| best.max(v[i]))),
+        Data::I16(v) => Data::I16(windows.fold(i16::MIN, |best, i| best.max(v[i]))),
+        data => bail!("no pool of {}", data.dtype().name()),
+    })
 }

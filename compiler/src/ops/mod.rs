@@ -1,8 +1,8 @@
 //! What the ops mean to the compiler: shape inference ([`infer`]) and the
-//! reference interpreter.
+//! reference interpreter ([`interpret()`], [`run_graph`]).
 //!
 //! The ops and their attributes are the runtime's ([`ternrt::ops::table`]). One
-//! file an op; `for_each_op!` is the only place that
+//! file an op holds both functions; `for_each_op!` is the only place that
 //! lists them.
 
 mod average_pool;
@@ -13,8 +13,10 @@ mod concat;
 mod conv2d;
 mod depthwise_conv2d;
 mod dequantize;
+mod elementary;
 mod gather;
 mod gemm;
+mod index;
 mod matmul;
 mod max_pool;
 mod pad;
@@ -26,6 +28,8 @@ mod resize;
 mod select;
 mod slice;
 mod softmax;
+#[cfg(test)]
+mod tests;
 mod transpose;
 mod unary;
 mod window;
@@ -65,6 +69,9 @@ macro_rules! for_each_op {
         }
     };
 }
+
+mod interpret;
+pub use interpret::{Arg, Elements, interpret, run_graph, run_graph_observing};
 
 /// Types of an op's results.
 ///

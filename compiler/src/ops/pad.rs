@@ -1,7 +1,10 @@
 //! `pad`: elements added around.
 
 use super::Signature;
-use crate::ir::Type;
+use super::cast::convert;
+use super::index::{coordinates, position};
+use super::interpret::Io;
+use crate::ir::{Data, Tensor, Type};
 use anyhow::{Result, ensure};
 use ternrt::kernels::movement::PadMode;
 use ternrt::ops::table::Pad;
@@ -42,4 +45,28 @@ pub(super) fn infer(op: &Pad, io: &Signature<'_>) -> Result<Vec<Type>> {
         shape.push(result);
     }
     Ok(vec![x.with_shape(shape)])
+}
+
+pub(super) fn interpret(op: &Pad, io: &Io<'_>) -> Result<Vec<Tensor>> {
+    let (x, y) = (io.dense(0)?, io.result());
+    // The added value stands behind the elements.
+    let mut data = x.data.clone();
+    let added = data.len();
+    data.append(&convert(&Data::F32(vec![op.value]), y.dtype));
+    let positions = coordinates(&y.shape).map(|mut at| {
+        for (i, &size) in x.shape.iter().enumerate() {
+            let (size, t) = (size as i64, at[i] as i64 - op.before[i] as i64);
+            let inside = match op.mode {
+                PadMode::Constant if t < 0 || t >= size => return added,
+                PadMode::Constant => t,
+                PadMode::Edge => t.clamp(0, size - 1),
+                PadMode::Reflect if t < 0 => -t,
+                PadMode::Reflect if t >= size => 2 * (size - 1) - t,
+                PadMode::Reflect => t,
+            };
+            at[i] = inside as usize;
+        }
+        position(&x.shape, &at)
+    });
+    io.give(data.pick(positions))
 }

@@ -1,9 +1,13 @@
 //! What products with constant weights share: bias, residual, integer bounds.
 
 use super::Signature;
+use super::elementary;
+use super::interpret::{Elements, Io};
+use super::quantize::{integers, to_integers};
 use super::unary::check_activation;
-use crate::ir::{Quant, Scale, Type};
+use crate::ir::{Data, Quant, Scale, Tensor, Type};
 use anyhow::{Result, bail, ensure};
+use std::ops::{Add, Mul};
 use ternrt::DType;
 use ternrt::kernels::eltwise::Unary;
 
@@ -82,4 +86,149 @@ fn real(io: &Signature<'_>, i: usize) -> Result<()> {
         io.operand(i)
     );
     Ok(())
+}
+
+/// How a product walks over its operands: `positions` rows of outputs, each a
+/// sum over `taps` kernel positions of which `source` tells the row of `x`.
+pub(crate) struct Walk<S> {
+    /// Rows of the result (pixels).
+    pub positions: usize,
+    /// Kernel positions.
+    pub taps: usize,
+    /// Groups.
+    pub groups: usize,
+    /// Input channels of a group.
+    pub channels: usize,
+    /// Outputs of a group.
+    pub outputs: usize,
+    /// Row of `x` that lies under a tap at a position, or none (padding).
+    pub source: S,
+}
+
+impl<S: Fn(usize, usize) -> Option<usize>> Walk<S> {
+    /// `y[position, group, output] = sum over tap, channel of x * w`, ascending;
+    /// `w` is `[group, output, tap, channel]`.
+    fn sums<T: Number>(&self, x: &[T], w: &[T]) -> Vec<T> {
+        let Walk {
+            taps,
+            groups,
+            channels,
+            outputs,
+            ..
+        } = *self;
+        // Outputs innermost: w as [group, tap, channel, output].
+        let terms = taps * channels;
+        let mut by_output = vec![T::default(); w.len()];
+        for g in 0..groups {
+            for o in 0..outputs {
+                for t in 0..terms {
+                    by_output[(g * terms + t) * outputs + o] = w[(g * outputs + o) * terms + t];
+                }
+            }
+        }
+        let mut y = vec![T::default(); self.positions * groups * outputs];
+        for (p, row) in y.chunks_exact_mut(groups * outputs).enumerate() {
+            for tap in 0..taps {
+                let Some(pixel) = (self.source)(p, tap) else {
+                    continue;
+                };
+                for g in 0..groups {
+                    let sums = &mut row[g * outputs..][..outputs];
+                    let first = (pixel * groups + g) * channels;
+                    for (c, &x) in x[first..][..channels].iter().enumerate() {
+                        let w =
+                            &by_output[((g * taps + tap) * channels + c) * outputs..][..outputs];
+                        for (sum, &w) in sums.iter_mut().zip(w) {
+                            *sum = *sum + x * w;
+                        }
+                    }
+                }
+            }
+        }
+        y
+    }
+}
+
+trait Number: Copy + Default + Mul<Output = Self> + Add<Output = Self> {}
+impl Number for f32 {}
+impl Number for i32 {}
+
+/// Computes a product from operands `x`, `w`, `bias?`, `residual?`: sums, then
+/// the epilogue.
+pub(crate) fn interpret(
+    io: &Io<'_>,
+    walk: &Walk<impl Fn(usize, usize) -> Option<usize>>,
+    activation: &Unary,
+) -> Result<Vec<Tensor>> {
+    let (x, w) = (io.dense(0)?, io.arg(1)?.elements);
+    let sums: Vec<f32> = match (&x.data, w) {
+        (Data::F32(x), Elements::Dense(_)) => walk.sums(x, io.f32(1)?),
+        (Data::F32(x), Elements::Ternary(w)) => {
+            let trits: Vec<f32> = w.trits.iter().map(|&t| t as f32).collect();
+            walk.sums(x, &trits)
+        }
+        (Data::I8(_) | Data::I16(_), Elements::Ternary(w)) => {
+            let trits: Vec<i32> = w.trits.iter().map(|&t| t as i32).collect();
+            let sums = walk.sums(&integers(x)?, &trits);
+            // i32 to f32 rounds to nearest, half to even.
+            sums.into_iter().map(|s| s as f32).collect()
+        }
+        (data, _) => bail!(
+            "operand \"x\" of dtype {} needs ternary weights",
+            data.dtype().name()
+        ),
+    };
+    let w_scale = match w {
+        Elements::Ternary(w) => Some(&w.scale[..]),
+        Elements::Dense(_) => None,
+    };
+    epilogue(io, sums, w_scale, walk.groups * walk.outputs, activation)
+}
+
+/// See [`ternrt::kernels::epilogue`].
+fn epilogue(
+    io: &Io<'_>,
+    mut t: Vec<f32>,
+    w_scale: Option<&[f32]>,
+    outputs: usize,
+    activation: &Unary,
+) -> Result<Vec<Tensor>> {
+    let x_scale = io.arg(0)?.scale;
+    if let Some(w_scale) = w_scale {
+        for row in t.chunks_exact_mut(outputs) {
+            for (t, w_scale) in row.iter_mut().zip(w_scale) {
+                *t *= x_scale * w_scale;
+            }
+        }
+    }
+    if io.optional(2).is_some() {
+        let bias = io.f32(2)?;
+        for row in t.chunks_exact_mut(outputs) {
+            for (t, bias) in row.iter_mut().zip(bias) {
+                *t += bias;
+            }
+        }
+    }
+    if let Some(residual) = io.optional(3) {
+        let r = io.dense(3)?;
+        match &r.data {
+            Data::F32(r) => t.iter_mut().zip(r).for_each(|(t, r)| *t += r),
+            _ => {
+                let r = integers(r)?;
+                t.iter_mut()
+                    .zip(r)
+                    .for_each(|(t, r)| *t += r as f32 * residual.scale);
+            }
+        }
+    }
+    let t = elementary::unary(activation, &t)?;
+    let data = match io.result().quant {
+        None => Data::F32(t),
+        Some(Quant {
+            qmax,
+            scale: Scale::Static(scale),
+        }) => to_integers(&t, scale, qmax, io.result().dtype)?,
+        Some(_) => bail!("the scale of a product's result must be static"),
+    };
+    io.give(data)
 }

@@ -1,7 +1,8 @@
 //! `reshape`: the same elements in another shape.
 
 use super::Signature;
-use crate::ir::Type;
+use super::interpret::Io;
+use crate::ir::{Tensor, Type};
 use anyhow::{Result, ensure};
 use ternrt::ops::table::Reshape;
 
@@ -15,4 +16,8 @@ pub(super) fn infer(_: &Reshape, io: &Signature<'_>) -> Result<Vec<Type>> {
         wanted.elements()
     );
     Ok(vec![x.with_shape(wanted.shape.clone())])
+}
+
+pub(super) fn interpret(_: &Reshape, io: &Io<'_>) -> Result<Vec<Tensor>> {
+    io.give(io.dense(0)?.data.clone())
 }

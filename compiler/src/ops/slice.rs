@@ -1,7 +1,9 @@
 //! `slice`: every so manyth element along each dimension.
 
 use super::Signature;
-use crate::ir::Type;
+use super::index::{coordinates, position};
+use super::interpret::Io;
+use crate::ir::{Tensor, Type};
 use anyhow::{Result, ensure};
 use ternrt::ops::table::Slice;
 
@@ -40,4 +42,15 @@ pub(super) fn infer(op: &Slice, io: &Signature<'_>) -> Result<Vec<Type>> {
         shape.push(count);
     }
     Ok(vec![x.with_shape(shape)])
+}
+
+pub(super) fn interpret(op: &Slice, io: &Io<'_>) -> Result<Vec<Tensor>> {
+    let (x, y) = (io.dense(0)?, io.result());
+    let positions = coordinates(&y.shape).map(|mut at| {
+        for (i, at) in at.iter_mut().enumerate() {
+            *at = (op.start[i] as i64 + *at as i64 * op.step[i] as i64) as usize;
+        }
+        position(&x.shape, &at)
+    });
+    io.give(x.data.pick(positions))
 }

@@ -1,8 +1,10 @@
 //! `unary`: a function of one operand.
 
 use super::Signature;
-use crate::ir::Type;
-use anyhow::{Result, ensure};
+use super::elementary;
+use super::interpret::Io;
+use crate::ir::{Data, Tensor, Type};
+use anyhow::{Result, bail, ensure};
 use ternrt::DType;
 use ternrt::kernels::eltwise::{Unary, UnaryKind};
 use ternrt::ops::table::UnaryOp;
@@ -39,4 +41,21 @@ fn check_parameters(f: &Unary) -> Result<()> {
         f.kind
     );
     Ok(())
+}
+
+pub(super) fn interpret(op: &UnaryOp, io: &Io<'_>) -> Result<Vec<Tensor>> {
+    use UnaryKind::*;
+    let kind = op.function.kind;
+    io.give(match (&io.dense(0)?.data, kind) {
+        (data, Identity) => data.clone(),
+        (Data::F32(x), _) => Data::F32(elementary::unary(&op.function, x)?),
+        (Data::Bool(x), Not) => Data::Bool(x.iter().map(|&x| (x == 0) as u8).collect()),
+        (Data::I32(x), Neg) => Data::I32(x.iter().map(|x| x.wrapping_neg()).collect()),
+        (Data::I32(x), Abs) => Data::I32(x.iter().map(|x| x.wrapping_abs()).collect()),
+        (Data::I32(x), Sign) => Data::I32(x.iter().map(|x| x.signum()).collect()),
+        (Data::I64(x), Neg) => Data::I64(x.iter().map(|x| x.wrapping_neg()).collect()),
+        (Data::I64(x), Abs) => Data::I64(x.iter().map(|x| x.wrapping_abs()).collect()),
+        (Data::I64(x), Sign) => Data::I64(x.iter().map(|x| x.signum()).collect()),
+        (data, _) => bail!("{kind:?} does not take {}", data.dtype().name()),
+    })
 }

@@ -66,7 +66,8 @@ impl Axis {
     pub fn ceil(&self, input: usize) -> Option<usize> {
         let floor = self.floor(input)?;
         let room = input + self.before + self.after - self.extent();
-        let sticks_out = room % self.stride != 0 && floor * self.stride < input + self.before;
+        let sticks_out =
+            !room.is_multiple_of(self.stride) && floor * self.stride < input + self.before;
         Some(floor + sticks_out as usize)
     }
 
@@ -87,7 +88,7 @@ impl Axis {
     /// convolution through tap `k`, if there is one.
     pub fn transposed_source(&self, o: usize, k: usize, input: usize) -> Option<usize> {
         let i = (o + self.before).checked_sub(k * self.dilation)?;
-        (i % self.stride == 0 && i / self.stride < input).then_some(i / self.stride)
+        (i.is_multiple_of(self.stride) && i / self.stride < input).then_some(i / self.stride)
     }
 }
 
@@ -121,4 +122,58 @@ pub(crate) fn infer_pool(
         }
     }
     Ok(x.with_shape([batch, output[0], output[1], channels]))
+}
+
+/// The windows of a pool over NHWC images of these shapes.
+pub(crate) struct Windows<'a> {
+    /// Attributes along height and width.
+    pub axes: [Axis; 2],
+    /// Shape of the operand.
+    pub x: &'a [usize],
+    /// Shape of the result.
+    pub y: &'a [usize],
+}
+
+impl Windows<'_> {
+    /// For every element of the result, folds the positions of the operand's
+    /// elements under the window, in row-major order.
+    pub fn fold<T: Copy>(&self, start: T, step: impl Fn(T, usize) -> T) -> Vec<T> {
+        let (x, y) = (self.x, self.y);
+        let mut out = vec![start; y.iter().product()];
+        for (pixel, row) in out.chunks_exact_mut(y[3]).enumerate() {
+            let (image, oh, ow) = (pixel / (y[1] * y[2]), pixel / y[2] % y[1], pixel % y[2]);
+            for kh in 0..self.axes[0].kernel {
+                let Some(ih) = self.axes[0].source(oh, kh, x[1]) else {
+                    continue;
+                };
+                for kw in 0..self.axes[1].kernel {
+                    let Some(iw) = self.axes[1].source(ow, kw, x[2]) else {
+                        continue;
+                    };
+                    let first = ((image * x[1] + ih) * x[2] + iw) * x[3];
+                    for (c, value) in row.iter_mut().enumerate() {
+                        *value = step(*value, first + c);
+                    }
+                }
+            }
+        }
+        out
+    }
+
+    /// Rows and columns of the window of a result's pixel that lie inside of
+    /// the input, or of the padded input.
+    pub fn counts(&self, pixel: usize, padded: bool) -> [usize; 2] {
+        let at = [pixel / self.y[2] % self.y[1], pixel % self.y[2]];
+        [0, 1].map(|i| {
+            let (axis, input) = (self.axes[i], self.x[1 + i]);
+            let inside = |k: &usize| {
+                if padded {
+                    at[i] * axis.stride + k * axis.dilation < axis.before + input + axis.after
+                } else {
+                    axis.source(at[i], *k, input).is_some()
+                }
+            };
+            (0..axis.kernel).filter(inside).count()
+        })
+    }
 }
