@@ -5,5 +5,6 @@
 //! ([`ternrt::ops::table`]), and [`ops`] gives each its shape inference and its
 //! reference interpreter.
 
+pub mod import;
 pub mod ir;
 pub mod ops;
