@@ -1,5 +1,12 @@
-//! The `.tern` file format.
+#![doc = include_str!("FORMAT.md")]
 
+pub mod checksum;
+pub mod entry;
+pub mod golden;
+pub mod header;
+mod le;
+pub mod metadata;
+pub mod op;
 pub mod tensor;
 
 /// The file's bytes must start at a multiple of this in memory.

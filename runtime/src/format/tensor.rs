@@ -111,7 +111,11 @@ impl Tensor {
             None if matches!(b[Self::CODEC], 5 | 6) => return Err(Error::Unsupported),
             None => return Err(Error::Malformed),
         };
-        if b[Self::DYNAMIC] != 0 || b[Self::PLANES] > 1 || b[Self::SCALE_GROUP] != 0 || b[Self::SCALE_GROUP + 1] != 0 {
+        if b[Self::DYNAMIC] != 0
+            || b[Self::PLANES] > 1
+            || b[Self::SCALE_GROUP] != 0
+            || b[Self::SCALE_GROUP + 1] != 0
+        {
             return Err(Error::Unsupported);
         }
         let t = Tensor {
@@ -131,15 +135,21 @@ impl Tensor {
         if rank > MAX_RANK || t.dims[rank..].iter().any(|&d| d != 1) {
             return Err(Error::Malformed);
         }
-        if b[Self::PLANES] != codec.is_ternary() as u8 || t.offset % super::SECTION_ALIGN as u64 != 0 {
+        if b[Self::PLANES] != codec.is_ternary() as u8
+            || t.offset % super::SECTION_ALIGN as u64 != 0
+        {
             return Err(Error::Malformed);
         }
         let bytes = t
             .dims
             .iter()
-            .try_fold(t.dtype.size() as u64, |n, &d| n.checked_mul(d as u64))
+            // A dimension of 0 counts as 1, so that no partial product leaves `usize`.
+            .try_fold(t.dtype.size() as u64, |n, &d| {
+                n.checked_mul(d.max(1).into())
+            })
             .filter(|&n| n <= isize::MAX as u64)
             .ok_or(Error::Malformed)?;
+        let bytes = if t.dims.contains(&0) { 0 } else { bytes };
         if codec == Codec::Plain && bytes != t.len {
             return Err(Error::Malformed);
         }

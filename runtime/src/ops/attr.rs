@@ -61,7 +61,10 @@ impl<T: Attr + Default, const N: usize> Attr for [T; N] {
     }
     fn get(bytes: &[u8]) -> Option<Self> {
         let mut a = [T::default(); N];
-        for (v, b) in a.iter_mut().zip(bytes.get(..Self::LEN)?.chunks_exact(T::LEN)) {
+        for (v, b) in a
+            .iter_mut()
+            .zip(bytes.get(..Self::LEN)?.chunks_exact(T::LEN))
+        {
             *v = T::get(b)?;
         }
         Some(a)
@@ -144,7 +147,11 @@ impl Attr for Unary {
         if head[1..] != [0; 3] {
             return None;
         }
-        Some(Unary { kind: UnaryKind::from_code(head[0])?, alpha: f32::get(b.get(4..8)?)?, beta: f32::get(b.get(8..12)?)? })
+        Some(Unary {
+            kind: UnaryKind::from_code(head[0])?,
+            alpha: f32::get(b.get(4..8)?)?,
+            beta: f32::get(b.get(8..12)?)?,
+        })
     }
     fn print(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.kind.name())?;
@@ -158,7 +165,13 @@ impl Attr for Unary {
             Some((name, rest)) => (name, rest.strip_suffix(')')?.split_once(';')?),
             None => (text, ("0", "0")),
         };
-        let kind = (0..=u8::MAX).filter_map(UnaryKind::from_code).find(|k| k.name() == name)?;
-        Some(Unary { kind, alpha: params.0.parse().ok()?, beta: params.1.parse().ok()? })
+        let kind = (0..=u8::MAX)
+            .filter_map(UnaryKind::from_code)
+            .find(|k| k.name() == name)?;
+        Some(Unary {
+            kind,
+            alpha: params.0.parse().ok()?,
+            beta: params.1.parse().ok()?,
+        })
     }
 }

@@ -13,8 +13,8 @@ mod depthwise_conv2d;
 mod dequantize;
 mod gather;
 mod gemm;
-mod matmul;
 mod macs;
+mod matmul;
 mod max_pool;
 mod operand;
 mod pad;
@@ -68,7 +68,12 @@ impl Operands<'_> {
 
     /// Result `i`, or `BadOp` where it is absent.
     pub fn output(&self, i: usize) -> Result<&Tensor, Error> {
-        Ok(&self.outputs.get(i).and_then(|o| o.as_ref()).ok_or(Error::BadOp)?.0)
+        Ok(&self
+            .outputs
+            .get(i)
+            .and_then(|o| o.as_ref())
+            .ok_or(Error::BadOp)?
+            .0)
     }
 
     /// Whether result `i` is there.
