@@ -113,7 +113,7 @@ impl fmt::Display for Type {
 }
 
 /// What defines a value.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Def {
     /// The graph's input of this position.
     Input(usize),
@@ -125,7 +125,7 @@ pub enum Def {
 }
 
 /// A value.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Value {
     /// Name, for people; inputs and outputs carry their ONNX names in [`Graph`].
     pub name: String,
@@ -138,7 +138,7 @@ pub struct Value {
 }
 
 /// An op with operands and results.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Node {
     /// The ONNX node's name, unique in the graph.
     pub name: String,
@@ -151,7 +151,7 @@ pub struct Node {
 }
 
 /// A model.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Graph {
     /// Name, for people.
     pub name: String,

@@ -6,7 +6,10 @@
 
 pub mod graph;
 pub mod tensor;
+pub mod text;
+pub mod verify;
 
 pub use graph::{Def, Graph, Node, NodeId, Quant, Scale, Type, Value, ValueId};
 pub use tensor::{Constant, Data, Tensor, Ternary};
 pub use ternrt::ops::Op;
+pub use verify::verify;

@@ -24,7 +24,7 @@ pub(super) fn interpret(_: &Cast, io: &Io<'_>) -> Result<Vec<Tensor>> {
 /// Converts as NumPy does (integers wrap), except that floats to integers
 /// saturate and NaN becomes 0. f16 is rounded to nearest, half to even, and
 /// reached by way of f32.
-pub(super) fn convert(data: &Data, dtype: DType) -> Data {
+pub(crate) fn convert(data: &Data, dtype: DType) -> Data {
     match data {
         Data::F32(v) => floats(v.iter().copied(), dtype),
         Data::F16(v) => floats(v.iter().map(|&bits| f16::from_bits(bits).to_f32()), dtype),

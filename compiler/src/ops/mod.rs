@@ -71,6 +71,7 @@ macro_rules! for_each_op {
 }
 
 mod interpret;
+pub(crate) use cast::convert;
 pub use interpret::{Arg, Elements, interpret, run_graph, run_graph_observing};
 
 /// Types of an op's results.
@@ -234,7 +235,7 @@ impl<'a> Signature<'a> {
 
 /// Rank, dimensions and bytes must be such that the format can hold them;
 /// tensors without elements are not supported.
-fn check_size(ty: &Type) -> Result<()> {
+pub(crate) fn check_size(ty: &Type) -> Result<()> {
     ensure!(
         ty.shape.len() <= MAX_RANK,
         "{ty} has rank {}, at most {MAX_RANK} is supported",
