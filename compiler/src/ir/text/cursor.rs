@@ -23,7 +23,7 @@ impl<'t> Cursor<'t> {
 
     /// An error at this place.
     pub fn error(&self, message: impl std::fmt::Display) -> anyhow::Error {
-        let column = self.line.len() - self.rest.len();
+        let column = self.line.len() - self.rest.trim_start().len();
         let column = self.line[..column].chars().count() + 1;
         anyhow!("line {}, column {column}: {message}", self.number)
     }

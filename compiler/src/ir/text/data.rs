@@ -134,7 +134,7 @@ fn random(ty: &Type, len: usize, seed: u64) -> Data {
 }
 
 /// SplitMix64 (Steele, Lea, Flood 2014).
-fn generator(seed: u64) -> impl FnMut() -> u64 {
+pub(super) fn generator(seed: u64) -> impl FnMut() -> u64 {
     let mut state = seed;
     move || {
         state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);

@@ -1,6 +1,10 @@
 //! Hand-computed cases of inference and interpretation.
 
+mod movement;
+mod pool;
 mod product;
+mod quantised;
+mod reduction;
 
 use super::{Arg, infer, interpret};
 use crate::ir::{Data, Tensor, Type};
