@@ -1,10 +1,13 @@
 //! Which instruction sets this CPU has.
 
+use core::fmt;
+
 /// A set of instruction-set extensions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 pub struct Caps(u32);
 
-/// Name and bit of every extension that a kernel variant may need.
+/// Name and bit of every extension that a kernel variant may need, the lesser
+/// of one architecture first.
 const NAMES: [(&str, Caps); 4] = [
     ("sse4.1", Caps::SSE41),
     ("avx2", Caps::AVX2),
@@ -37,5 +40,202 @@ impl Caps {
     /// What both sets have.
     pub const fn intersection(self, other: Caps) -> Caps {
         Caps(self.0 & other.0)
+    }
+
+    /// What this CPU and its operating system support. The first call asks the
+    /// CPU, which can take microseconds in a virtual machine; later calls read
+    /// what it said.
+    pub fn detect() -> Caps {
+        detect()
+    }
+
+    /// Reads a list as [`Display`](fmt::Display) writes it: `scalar`, or names
+    /// of extensions with commas between them. `avx2` brings `sse4.1` along.
+    /// `None` for anything else. Says nothing about what this CPU has.
+    ///
+    /// ```
+    /// use tern_kernels::Caps;
+    /// assert_eq!(Caps::parse("scalar"), Some(Caps::SCALAR));
+    /// assert_eq!(Caps::parse("avx2"), Some(Caps::SSE41.union(Caps::AVX2)));
+    /// assert_eq!(Caps::parse("mmx"), None);
+    /// ```
+    pub fn parse(list: &str) -> Option<Caps> {
+        list.split(',').try_fold(Caps::SCALAR, |all, name| {
+            let name = name.trim();
+            if name == "scalar" {
+                return Some(all);
+            }
+            let (_, caps) = NAMES.into_iter().find(|(n, _)| *n == name)?;
+            let implied = if caps == Caps::AVX2 {
+                Caps::SSE41
+            } else {
+                Caps::SCALAR
+            };
+            Some(all.union(caps).union(implied))
+        })
+    }
+
+    /// The sets worth running separately: nothing first, then one extension
+    /// more each time, up to all of `self`. On a CPU with AVX2: `scalar`,
+    /// `sse4.1`, `sse4.1,avx2`.
+    pub fn levels(self) -> impl Iterator<Item = Caps> {
+        let extensions = NAMES.into_iter().map(|(_, caps)| caps);
+        let more =
+            extensions
+                .filter(move |caps| self.has(*caps))
+                .scan(Caps::SCALAR, |level, caps| {
+                    *level = level.union(caps);
+                    Some(*level)
+                });
+        core::iter::once(Caps::SCALAR).chain(more)
+    }
+}
+
+impl fmt::Display for Caps {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if *self == Caps::SCALAR {
+            return f.write_str("scalar");
+        }
+        let names = NAMES.into_iter().filter(|(_, caps)| self.has(*caps));
+        for (i, (name, _)) in names.enumerate() {
+            if i > 0 {
+                f.write_str(",")?;
+            }
+            f.write_str(name)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(all(any(target_arch = "x86", target_arch = "x86_64"), not(miri)))]
+fn detect() -> Caps {
+    use core::sync::atomic::{AtomicU32, Ordering};
+
+    /// The result, with `KNOWN` set once it is there. Threads that race here
+    /// store the same value.
+    static FOUND: AtomicU32 = AtomicU32::new(0);
+    const KNOWN: u32 = 1 << 31;
+
+    let found = FOUND.load(Ordering::Relaxed);
+    if found & KNOWN != 0 {
+        return Caps(found & !KNOWN);
+    }
+    let caps = ask_x86();
+    FOUND.store(caps.0 | KNOWN, Ordering::Relaxed);
+    caps
+}
+
+/// The bits are those of Intel's manual, volume 2A, CPUID.
+#[cfg(all(any(target_arch = "x86", target_arch = "x86_64"), not(miri)))]
+fn ask_x86() -> Caps {
+    #[cfg(target_arch = "x86")]
+    use core::arch::x86::{__cpuid, __cpuid_count, _xgetbv};
+    #[cfg(target_arch = "x86_64")]
+    use core::arch::x86_64::{__cpuid, __cpuid_count, _xgetbv};
+
+    const SSSE3: u32 = 1 << 9;
+    const FMA: u32 = 1 << 12;
+    const SSE41: u32 = 1 << 19;
+    const OSXSAVE: u32 = 1 << 27;
+    const AVX: u32 = 1 << 28;
+    const F16C: u32 = 1 << 29;
+    const AVX2: u32 = 1 << 5;
+    /// The operating system saves the XMM and the YMM registers.
+    const XMM_YMM: u64 = 0b110;
+
+    let has = |word: u32, bits: u32| word & bits == bits;
+    let last_leaf = __cpuid(0).eax;
+    let features = if last_leaf >= 1 { __cpuid(1).ecx } else { 0 };
+    let extended = if last_leaf >= 7 {
+        __cpuid_count(7, 0).ebx
+    } else {
+        0
+    };
+
+    let mut caps = Caps::SCALAR;
+    if has(features, SSSE3 | SSE41) {
+        caps = caps.union(Caps::SSE41);
+    }
+    if has(features, SSSE3 | SSE41 | FMA | OSXSAVE | AVX | F16C) && has(extended, AVX2) {
+        // SAFETY: OSXSAVE says that the operating system has enabled xgetbv.
+        let saved = unsafe { _xgetbv(0) };
+        if saved & XMM_YMM == XMM_YMM {
+            caps = caps.union(Caps::AVX2);
+        }
+    }
+    caps
+}
+
+#[cfg(all(target_arch = "aarch64", not(miri)))]
+fn detect() -> Caps {
+    Caps::NEON
+}
+
+#[cfg(all(target_arch = "wasm32", target_feature = "simd128", not(miri)))]
+fn detect() -> Caps {
+    Caps::SIMD128
+}
+
+#[cfg(any(
+    miri,
+    not(any(
+        target_arch = "x86",
+        target_arch = "x86_64",
+        target_arch = "aarch64",
+        all(target_arch = "wasm32", target_feature = "simd128")
+    ))
+))]
+fn detect() -> Caps {
+    Caps::SCALAR
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::string::ToString;
+    use std::vec::Vec;
+
+    #[test]
+    fn names_parse_back() {
+        for bits in 0..16 {
+            let caps = Caps(bits);
+            let parsed = Caps::parse(&caps.to_string());
+            let expected = if caps.has(Caps::AVX2) {
+                caps.union(Caps::SSE41)
+            } else {
+                caps
+            };
+            assert_eq!(parsed, Some(expected), "{caps}");
+        }
+        assert_eq!(Caps::parse(" sse4.1 , avx2"), Caps::parse("sse4.1,avx2"));
+        for bad in ["", ",", "avx2,", "AVX2", "avx", "scalar;avx2"] {
+            assert_eq!(Caps::parse(bad), None, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn levels_grow_from_scalar_to_everything() {
+        let x86 = Caps::SSE41.union(Caps::AVX2);
+        let levels: Vec<Caps> = x86.levels().collect();
+        assert_eq!(levels, [Caps::SCALAR, Caps::SSE41, x86]);
+        assert_eq!(Caps::SCALAR.levels().collect::<Vec<_>>(), [Caps::SCALAR]);
+        assert_eq!(
+            Caps::NEON.levels().collect::<Vec<_>>(),
+            [Caps::SCALAR, Caps::NEON]
+        );
+    }
+
+    #[cfg(all(target_arch = "x86_64", not(miri)))]
+    #[test]
+    fn detection_agrees_with_the_standard_library() {
+        let sse41 =
+            std::is_x86_feature_detected!("sse4.1") && std::is_x86_feature_detected!("ssse3");
+        let avx2 = std::is_x86_feature_detected!("avx2")
+            && std::is_x86_feature_detected!("fma")
+            && std::is_x86_feature_detected!("f16c");
+        for _ in 0..2 {
+            assert_eq!(Caps::detect().has(Caps::SSE41), sse41);
+            assert_eq!(Caps::detect().has(Caps::AVX2), avx2);
+        }
     }
 }

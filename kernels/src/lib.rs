@@ -16,6 +16,9 @@
 //!   panicking; only then does it call a variant.
 #![no_std]
 
+#[cfg(test)]
+extern crate std;
+
 pub mod caps;
 pub mod conv2d;
 pub mod depthwise;
@@ -57,4 +60,12 @@ pub struct Variant<F: 'static> {
     pub needs: Caps,
     /// The implementation.
     pub run: F,
+}
+
+impl<F> Variant<F> {
+    /// The first of `variants` that `caps` allow and this CPU can run.
+    pub(crate) fn select(variants: &'static [Variant<F>], caps: Caps) -> Option<&'static Self> {
+        let caps = caps.intersection(Caps::detect());
+        variants.iter().find(|v| caps.has(v.needs))
+    }
 }

@@ -96,4 +96,58 @@ macro_rules! views {
         }
     };
 }
-views!(F32(f32), F16(u16), I8(i8), U8(u8), I16(i16), I32(i32), I64(i64), Bool(u8));
+views!(
+    F32(f32),
+    F16(u16),
+    I8(i8),
+    U8(u8),
+    I16(i16),
+    I32(i32),
+    I64(i64),
+    Bool(u8)
+);
+
+/// Runs a block with the slices of views that must have one dtype, or gives
+/// `Err(Invalid)`: for operators that move elements whatever they are.
+macro_rules! same_dtype {
+    (($x:expr), $y:expr, |$a:ident, $o:ident| $body:block) => {
+        match ($x, $y) {
+            ($crate::View::F32($a), $crate::ViewMut::F32($o)) => $body
+            ($crate::View::F16($a), $crate::ViewMut::F16($o)) => $body
+            ($crate::View::I8($a), $crate::ViewMut::I8($o)) => $body
+            ($crate::View::U8($a), $crate::ViewMut::U8($o)) => $body
+            ($crate::View::I16($a), $crate::ViewMut::I16($o)) => $body
+            ($crate::View::I32($a), $crate::ViewMut::I32($o)) => $body
+            ($crate::View::I64($a), $crate::ViewMut::I64($o)) => $body
+            ($crate::View::Bool($a), $crate::ViewMut::Bool($o)) => $body
+            _ => Err($crate::Invalid),
+        }
+    };
+    (($x:expr, $z:expr), $y:expr, |$a:ident, $b:ident, $o:ident| $body:block) => {
+        match ($x, $z, $y) {
+            ($crate::View::F32($a), $crate::View::F32($b), $crate::ViewMut::F32($o)) => $body
+            ($crate::View::F16($a), $crate::View::F16($b), $crate::ViewMut::F16($o)) => $body
+            ($crate::View::I8($a), $crate::View::I8($b), $crate::ViewMut::I8($o)) => $body
+            ($crate::View::U8($a), $crate::View::U8($b), $crate::ViewMut::U8($o)) => $body
+            ($crate::View::I16($a), $crate::View::I16($b), $crate::ViewMut::I16($o)) => $body
+            ($crate::View::I32($a), $crate::View::I32($b), $crate::ViewMut::I32($o)) => $body
+            ($crate::View::I64($a), $crate::View::I64($b), $crate::ViewMut::I64($o)) => $body
+            ($crate::View::Bool($a), $crate::View::Bool($b), $crate::ViewMut::Bool($o)) => $body
+            _ => Err($crate::Invalid),
+        }
+    };
+}
+pub(crate) use same_dtype;
+
+impl ViewMut<'_> {
+    /// Copies elements of the same dtype and number.
+    pub(crate) fn copy_from(self, x: View<'_>) -> Result<(), crate::Invalid> {
+        if x.len() != self.len() {
+            return Err(crate::Invalid);
+        }
+        same_dtype!((x), self, |x, y| {
+            y.copy_from_slice(x);
+            Ok(())
+        })
+    }
+}

@@ -1,7 +1,7 @@
 //! Convolution over NHWC images, forward and transposed, any stride, dilation,
 //! padding and group count (depthwise has its own family).
 
-use crate::{Caps, Ctx, DType, Epilogue, Invalid, View, ViewMut, Codec, Matrix, Weights};
+use crate::{Caps, Codec, Ctx, DType, Epilogue, Invalid, Matrix, View, ViewMut, Weights};
 
 /// Geometry of a two-dimensional convolution; also that of pools and depthwise
 /// convolutions. `[h, w]` order throughout.
@@ -46,7 +46,9 @@ impl Conv2dShape {
         } else {
             o * stride + k * dilation - pad
         };
-        (0..self.input[axis] as isize).contains(&i).then_some(i as usize)
+        (0..self.input[axis] as isize)
+            .contains(&i)
+            .then_some(i as usize)
     }
 
     /// Shape of the weight array.

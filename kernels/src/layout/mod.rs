@@ -93,25 +93,45 @@ impl Codec {
     }
 
     /// Packs trits (-1, 0, 1; order `[group][output][tap][channel]`, `matrix.len()` of them) with a ternary codec.
-    pub fn pack_trits(self, matrix: &Matrix, trits: &[i8], out: &mut [u8]) -> Result<(), crate::Invalid> {
+    pub fn pack_trits(
+        self,
+        matrix: &Matrix,
+        trits: &[i8],
+        out: &mut [u8],
+    ) -> Result<(), crate::Invalid> {
         let _ = (matrix, trits, out);
         todo!()
     }
 
     /// The inverse of [`pack_trits`](Self::pack_trits); fails on a code that stands for no trit.
-    pub fn unpack_trits(self, matrix: &Matrix, bytes: &[u8], trits: &mut [i8]) -> Result<(), crate::Invalid> {
+    pub fn unpack_trits(
+        self,
+        matrix: &Matrix,
+        bytes: &[u8],
+        trits: &mut [i8],
+    ) -> Result<(), crate::Invalid> {
         let _ = (matrix, bytes, trits);
         todo!()
     }
 
     /// Packs f32 weights with a dense codec (`F32`, `F16`).
-    pub fn pack_f32(self, matrix: &Matrix, values: &[f32], out: &mut [u8]) -> Result<(), crate::Invalid> {
+    pub fn pack_f32(
+        self,
+        matrix: &Matrix,
+        values: &[f32],
+        out: &mut [u8],
+    ) -> Result<(), crate::Invalid> {
         let _ = (matrix, values, out);
         todo!()
     }
 
     /// Unpacks any panel codec to f32 (trits become -1.0, 0.0, 1.0, unscaled).
-    pub fn unpack_f32(self, matrix: &Matrix, bytes: &[u8], values: &mut [f32]) -> Result<(), crate::Invalid> {
+    pub fn unpack_f32(
+        self,
+        matrix: &Matrix,
+        bytes: &[u8],
+        values: &mut [f32],
+    ) -> Result<(), crate::Invalid> {
         let _ = (matrix, bytes, values);
         todo!()
     }

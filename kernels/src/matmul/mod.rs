@@ -24,7 +24,13 @@ pub struct MatMulShape {
 }
 
 /// Computes `y[batch, m, n]`.
-pub fn run(ctx: &mut Ctx<'_>, shape: &MatMulShape, a: &[f32], b: &[f32], y: &mut [f32]) -> Result<(), Invalid> {
+pub fn run(
+    ctx: &mut Ctx<'_>,
+    shape: &MatMulShape,
+    a: &[f32],
+    b: &[f32],
+    y: &mut [f32],
+) -> Result<(), Invalid> {
     let _ = (ctx, shape, a, b, y);
     todo!()
 }
