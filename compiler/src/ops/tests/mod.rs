@@ -1,5 +1,6 @@
 //! Hand-computed cases of inference and interpretation.
 
+mod elementwise;
 mod movement;
 mod pool;
 mod product;
