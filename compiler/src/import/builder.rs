@@ -66,8 +66,8 @@ impl<'m> Builder<'m> {
         }
     }
 
-    /// Lowers everything that the outputs depend on.
-    pub(super) fn run(&mut self, proto: &ModelProto) -> Result<()> {
+    /// Lowers everything that the outputs, called `outputs`, depend on.
+    pub(super) fn run(&mut self, proto: &ModelProto, outputs: &[String]) -> Result<()> {
         let graph = proto.graph.as_ref().context("no graph")?;
         self.inputs(
             &inputs::inputs(graph)
@@ -95,13 +95,7 @@ impl<'m> Builder<'m> {
             let operand = ops::lower(self, node)?;
             self.operands.insert(OutletId::new(id, 0), operand);
         }
-        self.outputs(
-            &graph
-                .output
-                .iter()
-                .map(|o| o.name.as_str())
-                .collect::<Vec<_>>(),
-        )
+        self.outputs(outputs)
     }
 
     /// The graph, without what no output needs.
@@ -153,7 +147,7 @@ impl<'m> Builder<'m> {
         Ok(())
     }
 
-    fn outputs(&mut self, names: &[&str]) -> Result<()> {
+    fn outputs(&mut self, names: &[String]) -> Result<()> {
         let outlets = self
             .model
             .output_outlets()
@@ -164,7 +158,7 @@ impl<'m> Builder<'m> {
             "the model's outputs were not recognised"
         );
         for (outlet, name) in outlets.into_iter().zip(names) {
-            self.current = ((*name).into(), "Identity".into());
+            self.current = (name.clone(), "Identity".into());
             let half = self
                 .model
                 .outlet_fact(outlet)
@@ -189,7 +183,7 @@ impl<'m> Builder<'m> {
                 };
                 id = self.emit_named(format!("{name}.copy"), op, &[id], ty)?;
             }
-            self.graph.outputs.push(((*name).into(), id));
+            self.graph.outputs.push((name.clone(), id));
         }
         Ok(())
     }
@@ -363,6 +357,12 @@ impl<'m> Builder<'m> {
         self.graph.ty(id)
     }
 
+    /// The op that computes a value, and its first operand.
+    pub(super) fn producer(&self, v: ValueId) -> Option<(Op, ValueId)> {
+        let node = &self.graph.nodes[*self.producers.get(&v)?];
+        Some((node.op, (*node.inputs.first()?)?))
+    }
+
     /// Adds the node that the ONNX node is about: it gets the ONNX node's name,
     /// unless that is taken by another of its nodes.
     pub(super) fn emit(
@@ -425,11 +425,8 @@ impl<'m> Builder<'m> {
     /// reshape of a reshape becomes one.
     pub(super) fn reshape(&mut self, x: ValueId, shape: &[usize]) -> Result<ValueId> {
         let mut x = x;
-        while let Some(node) = self.producers.get(&x).map(|&n| &self.graph.nodes[n]) {
-            match (&node.op, node.inputs[0]) {
-                (Op::Reshape(_), Some(before)) => x = before,
-                _ => break,
-            }
+        while let Some((Op::Reshape(_), before)) = self.producer(x) {
+            x = before;
         }
         if self.ty(x).shape == shape {
             return Ok(x);
@@ -446,9 +443,7 @@ impl<'m> Builder<'m> {
         suffix: &str,
     ) -> Result<ValueId> {
         let (mut x, mut perm) = (x, perm.to_vec());
-        if let Some(node) = self.producers.get(&x).map(|&n| &self.graph.nodes[n])
-            && let (Op::Transpose(first), Some(before)) = (&node.op, node.inputs[0])
-        {
+        if let Some((Op::Transpose(first), before)) = self.producer(x) {
             perm = perm.iter().map(|&p| first.perm[p] as usize).collect();
             x = before;
         }

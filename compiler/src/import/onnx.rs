@@ -60,15 +60,23 @@ fn import_from(bytes: &[u8], directory: Option<&Path>, options: &ImportOptions) 
         let mut proto = check::decode(bytes)?;
         check::check(&proto, directory)?;
         inputs::fix_shapes(&mut proto, options)?;
+        let outputs: Vec<String> = proto
+            .graph
+            .iter()
+            .flat_map(|g| &g.output)
+            .map(|o| o.name.clone())
+            .collect();
         let nodes = prepare::prepare(&mut proto)?;
         let model = typed(&proto, directory)?;
         let mut builder = Builder::new(&model, nodes);
-        builder.run(&proto)?;
+        builder.run(&proto, &outputs)?;
         let mut graph = builder.finish()?;
         recognise::recognise(&mut graph);
         describe(&mut graph, &proto);
         Ok(graph)
     })
+    // Names in a malformed file may hold anything.
+    .map_err(|e| anyhow!("{}", one_line(&format!("{e:#}"))))
 }
 
 /// tract's typed model: all shapes and types known.
@@ -106,8 +114,12 @@ fn tract_error(error: TractError) -> Error {
     anyhow!("shape inference failed: {}", parts.join(": "))
 }
 
-/// Any text without line breaks and runs of blanks.
+/// Any text without line breaks, runs of blanks and control characters.
 pub(super) fn one_line(text: &str) -> String {
+    let text: String = text
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect();
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 

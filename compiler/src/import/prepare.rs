@@ -4,18 +4,20 @@ use super::check::label;
 use anyhow::{Result, ensure};
 use std::collections::{HashMap, HashSet};
 use tract_onnx::pb::type_proto::Value;
-use tract_onnx::pb::{GraphProto, ModelProto, TensorProto};
+use tract_onnx::pb::{GraphProto, ModelProto, NodeProto, TensorProto};
 
 /// The ONNX nodes by their (now unique) names: their operators.
 pub(super) type Nodes = HashMap<String, String>;
 
-/// Gives every node a unique name, removes Dropout, and drops the shapes that
-/// the file states for inner values and outputs, which tract infers itself.
+/// Gives every node a unique name, removes Dropout, drops the shapes that the
+/// file states for inner values and outputs, which tract infers itself, and
+/// renames outputs that are inputs or initializers.
 pub(super) fn prepare(proto: &mut ModelProto) -> Result<Nodes> {
     let Some(graph) = proto.graph.as_mut() else {
         return Ok(Nodes::new());
     };
     graph.value_info.clear();
+    separate_outputs(graph);
     for output in &mut graph.output {
         if let Some(Value::TensorType(tensor)) =
             output.r#type.as_mut().and_then(|t| t.value.as_mut())
@@ -26,6 +28,33 @@ pub(super) fn prepare(proto: &mut ModelProto) -> Result<Nodes> {
     let nodes = name_nodes(graph);
     remove_dropout(graph)?;
     Ok(nodes)
+}
+
+/// tract forgets the type of an input that is an output as well: these get a
+/// name and a node of their own.
+fn separate_outputs(graph: &mut GraphProto) {
+    let computed: HashSet<&str> = graph
+        .node
+        .iter()
+        .flat_map(|n| &n.output)
+        .map(|o| o.as_str())
+        .collect();
+    let mut copies = vec![];
+    for output in &mut graph.output {
+        if !computed.contains(output.name.as_str()) {
+            let source = std::mem::take(&mut output.name);
+            // No ONNX name holds a line break.
+            output.name = format!("{source}\n{}", copies.len());
+            copies.push(NodeProto {
+                op_type: "Identity".into(),
+                name: format!("{source}.copy"),
+                input: vec![source],
+                output: vec![output.name.clone()],
+                ..NodeProto::default()
+            });
+        }
+    }
+    graph.node.extend(copies);
 }
 
 fn name_nodes(graph: &mut GraphProto) -> Nodes {

@@ -15,6 +15,7 @@ use tract_onnx::tract_core::ops::cast::wire_cast;
 use tract_onnx::tract_core::ops::change_axes::wire_rank_broadcast;
 use tract_onnx::tract_core::ops::element_wise::{ElementWiseMiniOp, ElementWiseOp};
 use tract_onnx::tract_core::ops::nn::resize::{CoordTransformer, Interpolator};
+use tract_onnx::tract_core::ops::nn::{Softmax, SoftmaxKind};
 use tract_onnx::tract_hir::internal::*;
 use tract_onnx::tract_hir::ops::binary::{BinIntoHir, rules as binary_rules};
 use tract_onnx::tract_hir::ops::element_wise::ElementWiseIntoHir;
@@ -64,6 +65,7 @@ pub(super) fn framework() -> Onnx {
             0.0,
         )
     });
+    register.insert("LogSoftmax", log_softmax);
     register.insert("Mod", modulo);
     register.insert("Pow", |_, _| Ok((expand(Pow), vec![])));
     register.insert("Upsample", upsample);
@@ -127,6 +129,74 @@ impl ElementWiseMiniOp for Function {
         .map_err(|_| format_err!("{:?} cannot be evaluated", self.kind))?;
         *t = y.cast_to_dt(t.datum_type())?.into_owned();
         Ok(())
+    }
+}
+
+fn log_softmax(ctx: &ParsingContext, node: &NodeProto) -> Built {
+    let together = ctx.onnx_operator_set_version < 13;
+    let axis = node
+        .get_attr_opt::<i64>("axis")?
+        .unwrap_or(if together { 1 } else { -1 });
+    Ok((expand(LogSoftmax { axis, together }), vec![]))
+}
+
+/// LogSoftmax as one operator; tract takes the logarithm of what may have become 0.
+#[derive(Clone, Debug)]
+struct LogSoftmax {
+    axis: i64,
+    /// Whether all dimensions from the axis on are taken together, as before operator set 13.
+    together: bool,
+}
+
+impl Expansion for LogSoftmax {
+    fn name(&self) -> StaticName {
+        "LogSoftmax".into()
+    }
+
+    fn rules<'r, 'p: 'r, 's: 'r>(
+        &'s self,
+        s: &mut Solver<'r>,
+        inputs: &'p [TensorProxy],
+        outputs: &'p [TensorProxy],
+    ) -> InferenceResult {
+        check_input_arity(inputs, 1)?;
+        check_output_arity(outputs, 1)?;
+        s.equals(&inputs[0].datum_type, &outputs[0].datum_type)?;
+        s.equals(&inputs[0].shape, &outputs[0].shape)
+    }
+
+    fn wire(
+        &self,
+        name: &str,
+        model: &mut TypedModel,
+        inputs: &[OutletId],
+    ) -> TractResult<TVec<OutletId>> {
+        let rank = model.outlet_fact(inputs[0])?.rank();
+        let axis = if self.axis < 0 {
+            self.axis + rank as i64
+        } else {
+            self.axis
+        };
+        ensure!(
+            (0..rank as i64).contains(&axis),
+            "axis {} of {rank} dimensions",
+            self.axis
+        );
+        let axis = axis as usize;
+        let axes = if self.together {
+            (axis..rank).collect()
+        } else {
+            tvec![axis]
+        };
+        model.wire_node(
+            name,
+            Softmax {
+                axes,
+                quant_output_dt: None,
+                kind: SoftmaxKind::LogSoftmax,
+            },
+            inputs,
+        )
     }
 }
 

@@ -45,6 +45,7 @@ handlers! {
     ops::logic::Iff => binary::select,
     ops::array::TypedConcat => concat::concat,
     ops::array::Slice => slice::slice,
+    ops::array::StridedSlice => slice::strided_slice,
     ops::Downsample => slice::downsample,
     ops::array::Pad => pad::pad,
     ops::change_axes::AxisOp => axis::axis_op,

@@ -1,13 +1,14 @@
-//! Slice and Split; tract writes steps as a slice and a downsampling.
+//! Slice and Split. tract has an operator for ranges with steps, one for
+//! ranges without, and one for steps alone.
 
 use super::known;
 use crate::import::builder::{Builder, Operand};
-use crate::ir::{Type, ValueId};
+use crate::ir::{Op, ValueId};
 use anyhow::Result;
 use ternrt::kernels::MAX_RANK;
 use ternrt::ops::table::Slice;
 use tract_onnx::tract_core::ops::Downsample;
-use tract_onnx::tract_core::ops::array::Slice as TractSlice;
+use tract_onnx::tract_core::ops::array::{Slice as TractSlice, StridedSlice};
 use tract_onnx::tract_hir::internal::*;
 
 pub(super) fn slice(b: &mut Builder<'_>, node: &TypedNode, op: &TractSlice) -> Result<Operand> {
@@ -42,7 +43,79 @@ pub(super) fn downsample(
     Ok(cut(b, x, op.axis, start, result.shape[op.axis], step)?.into())
 }
 
-/// `count` elements of one dimension, from `start` in steps.
+pub(super) fn strided_slice(
+    b: &mut Builder<'_>,
+    node: &TypedNode,
+    op: &StridedSlice,
+) -> Result<Operand> {
+    let operand = |b: &Builder<'_>, i: usize, name: &str| {
+        b.constant(node, i)
+            .ok_or_else(|| b.refuse(format!("is not supported with {name} computed at run time")))
+    };
+    let (begin, end) = (operand(b, 1, "starts")?, operand(b, 2, "ends")?);
+    let rank = b.input_shape(node, 0)?.len();
+    let axes = match op.optional_axes_input {
+        Some(i) => integers(b, &*operand(b, i, "axes")?)?,
+        None => (0..begin.len() as i64).collect(),
+    };
+    let steps = match op.optional_steps_input {
+        Some(i) => integers(b, &*operand(b, i, "steps")?)?,
+        None => vec![1; axes.len()],
+    };
+    let fits = begin.len() == axes.len() && end.len() == axes.len() && steps.len() == axes.len();
+    if !fits || op.shrink_axis_mask != 0 {
+        return Err(b.refuse("has starts, ends, axes and steps of different lengths"));
+    }
+    let steps: Vec<i32> = steps
+        .iter()
+        .map(|&s| {
+            i32::try_from(s)
+                .ok()
+                .filter(|&s| s != 0)
+                .ok_or_else(|| b.refuse(format!("is not supported with step {s}")))
+        })
+        .collect::<Result<_>>()?;
+    let mut x = b.value(node, 0)?;
+    for (i, &axis) in axes.iter().enumerate() {
+        let axis = if axis < 0 { axis + rank as i64 } else { axis };
+        let axis = usize::try_from(axis)
+            .ok()
+            .filter(|&a| a < rank)
+            .ok_or_else(|| b.refuse(format!("has axes {axes:?}")))?;
+        let size = b.ty(x).shape[axis];
+        let range = op
+            .prepare_one_dim(i, &size.to_dim(), &begin, &end, &steps)
+            .map_err(|e| b.refuse(format!("is not supported: {e}")))?;
+        let bound = |d: &TDim| {
+            d.to_i64()
+                .map_err(|_| b.refuse("is not supported with ranges computed at run time"))
+        };
+        let (from, to) = (bound(&range.begin)?, bound(&range.end)?);
+        let count = (to - from)
+            .unsigned_abs()
+            .div_ceil(steps[i].unsigned_abs() as u64) as usize;
+        if count == 0 || (to - from).signum() != steps[i].signum() as i64 {
+            return Err(b.refuse(format!(
+                "is not supported: it takes none of the {size} elements of dimension {axis}"
+            )));
+        }
+        x = cut(b, x, axis, from as usize, count, steps[i])?;
+    }
+    Ok(x.into())
+}
+
+fn integers(b: &Builder<'_>, t: &Tensor) -> Result<Vec<i64>> {
+    let bad = |e| b.refuse(format!("has a bad operand: {e}"));
+    let t = t.cast_to::<i64>().map_err(bad)?;
+    Ok(t.try_as_plain_ram()
+        .map_err(bad)?
+        .as_slice::<i64>()
+        .map_err(bad)?
+        .to_vec())
+}
+
+/// `count` elements of one dimension, from `start` in steps. A slice of another
+/// dimension of a slice becomes one with it.
 pub(super) fn cut(
     b: &mut Builder<'_>,
     x: ValueId,
@@ -51,18 +124,27 @@ pub(super) fn cut(
     count: usize,
     step: i32,
 ) -> Result<ValueId> {
-    let mut ty = Type::new(b.ty(x).dtype, b.ty(x).shape.clone());
     if axis >= MAX_RANK {
         return Err(b.refuse(format!("is not supported on dimension {axis}")));
     }
+    let mut ty = b.ty(x).clone();
     if (start, count, step) == (0, ty.shape[axis], 1) {
         return Ok(x);
     }
     ty.shape[axis] = count;
-    let mut op = Slice {
-        start: [0; MAX_RANK],
-        step: [1; MAX_RANK],
-    };
+    let (mut x, mut op) = (
+        x,
+        Slice {
+            start: [0; MAX_RANK],
+            step: [1; MAX_RANK],
+        },
+    );
+    if let Some((Op::Slice(first), before)) = b.producer(x)
+        && b.ty(before).shape[axis] == b.ty(x).shape[axis]
+        && (first.start[axis], first.step[axis]) == (0, 1)
+    {
+        (x, op) = (before, first);
+    }
     op.start[axis] = start as u32;
     op.step[axis] = step;
     b.emit(op, &[x], ty)

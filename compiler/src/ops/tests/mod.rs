@@ -1,6 +1,5 @@
 //! Hand-computed cases of inference and interpretation.
 
-mod elementwise;
 mod movement;
 mod pool;
 mod product;

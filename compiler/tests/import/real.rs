@@ -1,11 +1,12 @@
 //! The graphs that real exporters wrote, with seeded weights in place of the stripped ones.
 
-mod support;
-
+use crate::support::compare::{assert_close, run_tract};
+use crate::support::model::noise;
 use prost::Message;
 use std::path::{Path, PathBuf};
-use support::model::noise;
 use ternc::import::{ImportOptions, import_bytes};
+use ternc::ir::{Data, Tensor};
+use ternc::ops::run_graph;
 use tract_onnx::pb::ModelProto;
 
 fn models() -> Vec<PathBuf> {
@@ -75,5 +76,22 @@ fn every_graph_imports() {
             *counts.entry(node.op.name()).or_insert(0) += 1;
         }
         println!("{}: {counts:?}", path.file_name().unwrap().display());
+    }
+}
+
+#[test]
+fn resnet18_computes_what_tract_does() {
+    for path in models()
+        .into_iter()
+        .filter(|p| p.to_string_lossy().contains("resnet18_32"))
+    {
+        let mut proto = ModelProto::decode(&*std::fs::read(&path).unwrap()).unwrap();
+        fill(&mut proto);
+        let graph = import_bytes(&proto.encode_to_vec(), &ImportOptions::default()).unwrap();
+        let ty = graph.ty(graph.inputs[0].1);
+        let input = Tensor::new(ty.shape.clone(), Data::F32(noise(7, ty.elements())));
+        let expected = run_tract(&proto, std::slice::from_ref(&input));
+        let found = run_graph(&graph, &[input]).unwrap();
+        assert_close(&path.display().to_string(), &found[0], &expected[0], 1e-4);
     }
 }

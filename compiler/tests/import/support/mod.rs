@@ -1,5 +1,4 @@
 //! Small ONNX models for tests, and the comparison of an import with tract's own run.
-#![allow(dead_code)]
 
 pub mod compare;
 pub mod model;
