@@ -80,13 +80,12 @@ impl Caps {
     /// `sse4.1`, `sse4.1,avx2`.
     pub fn levels(self) -> impl Iterator<Item = Caps> {
         let extensions = NAMES.into_iter().map(|(_, caps)| caps);
-        let more =
-            extensions
-                .filter(move |caps| self.has(*caps))
-                .scan(Caps::SCALAR, |level, caps| {
-                    *level = level.union(caps);
-                    Some(*level)
-                });
+        let more = extensions
+            .filter(move |caps| self.has(*caps))
+            .scan(Caps::SCALAR, |level, caps| {
+                *level = level.union(caps);
+                Some(*level)
+            });
         core::iter::once(Caps::SCALAR).chain(more)
     }
 }
@@ -228,11 +227,10 @@ mod tests {
     #[cfg(all(target_arch = "x86_64", not(miri)))]
     #[test]
     fn detection_agrees_with_the_standard_library() {
-        let sse41 =
-            std::is_x86_feature_detected!("sse4.1") && std::is_x86_feature_detected!("ssse3");
-        let avx2 = std::is_x86_feature_detected!("avx2")
-            && std::is_x86_feature_detected!("fma")
-            && std::is_x86_feature_detected!("f16c");
+        let sse41 = is_x86_feature_detected!("sse4.1") && is_x86_feature_detected!("ssse3");
+        let avx2 = is_x86_feature_detected!("avx2")
+            && is_x86_feature_detected!("fma")
+            && is_x86_feature_detected!("f16c");
         for _ in 0..2 {
             assert_eq!(Caps::detect().has(Caps::SSE41), sse41);
             assert_eq!(Caps::detect().has(Caps::AVX2), avx2);

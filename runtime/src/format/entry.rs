@@ -25,7 +25,8 @@ pub struct Entry {
     pub ops_offset: u32,
     /// Bytes of all the entry's op records.
     pub ops_len: u32,
-    /// Offset of the id list in the entries section, a multiple of 4: inputs, then outputs.
+    /// Offset of the id list in the entries section: inputs, then outputs. The
+    /// first list follows the last record, each next one the list before.
     pub ids_offset: u32,
     /// Number of inputs.
     pub inputs: u32,

@@ -33,9 +33,12 @@ mod window;
 pub use table::Op;
 
 use crate::Error;
-use crate::format::tensor::Tensor;
+use crate::arena::{self, OpArena};
+use crate::format::NONE;
+use crate::format::op::OpRecord;
+use crate::format::tensor::{Place, Tensor};
 use core::marker::PhantomData;
-use tern_kernels::{Ctx, View, ViewMut};
+use tern_kernels::{Caps, Ctx, ParallelFor, View, ViewMut};
 
 /// Most operands an op has.
 pub const MAX_INPUTS: usize = 16;
@@ -51,6 +54,85 @@ pub struct Operands<'m> {
 }
 
 impl Operands<'_> {
+    /// Each operand or result with its scale tensor; `None` for an absent one.
+    ///
+    /// # Errors
+    /// [`Error::BadOp`] for more than [`MAX_INPUTS`] or [`MAX_OUTPUTS`].
+    pub fn new(
+        inputs: &[Option<(Tensor, Option<Tensor>)>],
+        outputs: &[Option<(Tensor, Option<Tensor>)>],
+    ) -> Result<Self, Error> {
+        if inputs.len() > MAX_INPUTS || outputs.len() > MAX_OUTPUTS {
+            return Err(Error::BadOp);
+        }
+        let mut io = Operands::empty();
+        io.inputs[..inputs.len()].copy_from_slice(inputs);
+        io.outputs[..outputs.len()].copy_from_slice(outputs);
+        Ok(io)
+    }
+
+    fn empty() -> Self {
+        Operands {
+            inputs: [None; MAX_INPUTS],
+            outputs: [None; MAX_OUTPUTS],
+            model: PhantomData,
+        }
+    }
+
+    /// Of a record, the tensors of which `find` knows by their ids.
+    pub(crate) fn of_record(
+        record: &OpRecord<'_>,
+        find: impl Fn(u32) -> Result<Tensor, Error>,
+    ) -> Result<Self, Error> {
+        let with_scale = |id: Option<u32>| -> Result<_, Error> {
+            let Some(id) = id else { return Ok(None) };
+            let tensor = find(id)?;
+            let scale = match tensor.scale {
+                NONE => None,
+                id => Some(find(id)?),
+            };
+            Ok(Some((tensor, scale)))
+        };
+        if record.inputs.len() > MAX_INPUTS || record.outputs.len() > MAX_OUTPUTS {
+            return Err(Error::BadOp);
+        }
+        let mut io = Operands::empty();
+        for (slot, id) in io.inputs.iter_mut().zip(record.inputs.iter()) {
+            *slot = with_scale(id)?;
+        }
+        for (slot, id) in io.outputs.iter_mut().zip(record.outputs.iter()) {
+            *slot = with_scale(id)?;
+        }
+        Ok(io)
+    }
+
+    /// Number of places for operands, up to the last one that is present.
+    pub fn input_count(&self) -> usize {
+        self.inputs
+            .iter()
+            .rposition(Option::is_some)
+            .map_or(0, |i| i + 1)
+    }
+
+    /// Number of places for results, up to the last one that is present.
+    pub fn output_count(&self) -> usize {
+        self.outputs
+            .iter()
+            .rposition(Option::is_some)
+            .map_or(0, |i| i + 1)
+    }
+
+    /// All results.
+    pub(crate) fn written(&self) -> impl Iterator<Item = &Tensor> {
+        self.outputs.iter().flatten().map(|(t, _)| t)
+    }
+
+    /// All operands and their scales.
+    pub(crate) fn read(&self) -> impl Iterator<Item = &Tensor> {
+        let scales = self.inputs.iter().flatten().filter_map(|(_, s)| s.as_ref());
+        self.inputs.iter().flatten().map(|(t, _)| t).chain(scales)
+    }
+
     /// Operand `i`, or `BadOp` where it is absent.
     pub fn input(&self, i: usize) -> Result<&Tensor, Error> {
         self.optional(i).ok_or(Error::BadOp)
@@ -88,28 +170,77 @@ impl Operands<'_> {
 }
 
 /// What an op runs with: the model's data, the arena, threads and scratch.
+///
+/// It hands out an op's results once each, mutably, and everything else
+/// shared; a request that would break that is refused.
 pub struct Exec<'a> {
-    arena: PhantomData<&'a mut [u8]>,
+    data: &'a [u8],
+    arena: OpArena<'a>,
+    scratch: &'a mut [u8],
+    caps: Caps,
+    parallel: &'a dyn ParallelFor,
 }
 
 impl<'a> Exec<'a> {
+    /// For one run of an op with these operands. `arena` is the planned part,
+    /// aligned to 64 bytes, as is `scratch`.
+    ///
+    /// # Errors
+    /// [`Error::Bounds`] for a result that is not in the arena,
+    /// [`Error::Overlap`] for results that share bytes.
+    pub(crate) fn new(
+        io: &Operands<'_>,
+        data: &'a [u8],
+        arena: &'a mut [u8],
+        scratch: &'a mut [u8],
+        caps: Caps,
+        parallel: &'a dyn ParallelFor,
+    ) -> Result<Exec<'a>, Error> {
+        let mut results = [const { None }; MAX_OUTPUTS];
+        for (result, output) in results.iter_mut().zip(&io.outputs) {
+            if let Some((tensor, _)) = output {
+                *result = Some(result_range(tensor)?);
+            }
+        }
+        Ok(Exec {
+            data,
+            arena: OpArena::new(arena, results)?,
+            scratch,
+            caps,
+            parallel,
+        })
+    }
+
+    fn bytes(&self, tensor: &Tensor) -> Result<&'a [u8], Error> {
+        match tensor.place {
+            Place::Data => arena::constant(self.data, tensor),
+            Place::Arena => self.arena.read(arena::range(tensor).ok_or(Error::Bounds)?),
+        }
+    }
+
     /// The elements of an operand (or of a scale tensor) with a plain codec.
+    ///
+    /// # Errors
+    /// [`Error::Bounds`]; [`Error::Overlap`] where a result of the op shares a byte.
     pub fn view(&self, tensor: &Tensor) -> Result<View<'a>, Error> {
-        let _ = tensor;
-        todo!()
+        arena::view(tensor.dtype, self.bytes(tensor)?)
     }
 
     /// The raw bytes of a constant, for packed weights.
+    ///
+    /// # Errors
+    /// [`Error::Bounds`], also for a tensor in the arena.
     pub fn data(&self, tensor: &Tensor) -> Result<&'a [u8], Error> {
-        let _ = tensor;
-        todo!()
+        arena::constant(self.data, tensor)
     }
 
-    /// The elements of a result in the arena. The load-time check has shown
-    /// that an op's results overlap none of its operands and each other.
+    /// The elements of a result, once for each.
+    ///
+    /// # Errors
+    /// [`Error::Overlap`] for a tensor that is no result of the op, or the second time.
     pub fn view_mut(&mut self, tensor: &Tensor) -> Result<ViewMut<'a>, Error> {
-        let _ = tensor;
-        todo!()
+        let bytes = self.arena.take(result_range(tensor)?)?;
+        arena::view_mut(tensor.dtype, bytes)
     }
 
     /// The f32 elements of an operand; `BadOp` for another dtype.
@@ -130,6 +261,17 @@ impl<'a> Exec<'a> {
 
     /// The kernel context.
     pub fn ctx(&mut self) -> Ctx<'_> {
-        todo!()
+        Ctx {
+            caps: self.caps,
+            par: self.parallel,
+            scratch: &mut *self.scratch,
+        }
+    }
+}
+
+fn result_range(tensor: &Tensor) -> Result<core::ops::Range<usize>, Error> {
+    match tensor.place {
+        Place::Arena => arena::range(tensor).ok_or(Error::Bounds),
+        Place::Data => Err(Error::Bounds),
     }
 }
