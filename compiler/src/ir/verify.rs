@@ -10,6 +10,9 @@
 //!   it, defined before the values that it scales;
 //! - a weight's codec fits what it stores.
 
+#[cfg(test)]
+mod tests;
+
 use super::{Constant, Def, Graph, Node, Quant, Scale, Type, Value, ValueId};
 use crate::ops;
 use anyhow::{Result, anyhow, bail, ensure};

@@ -29,10 +29,14 @@ pub(super) fn interpret(op: &MaxPool, io: &Io<'_>) -> Result<Vec<Tensor>> {
         x: &x.shape,
         y: &io.result().shape,
     };
+    // A comparison with NaN is false, so that a NaN never wins.
+    fn larger<T: PartialOrd>(best: T, x: T) -> T {
+        if x > best { x } else { best }
+    }
     io.give(match &x.data {
-        Data::F32(v) => Data::F32(windows.fold(f32::NEG_INFINITY, |best, i| best.max(v[i]))),
-        Data::I8(v) => Data::I8(windows.fold(i8::MIN, |best, i| best.max(v[i]))),
-        Data::I16(v) => Data::I16(windows.fold(i16::MIN, |best, i| best.max(v[i]))),
+        Data::F32(v) => Data::F32(windows.fold(f32::NEG_INFINITY, |best, i| larger(best, v[i]))),
+        Data::I8(v) => Data::I8(windows.fold(i8::MIN, |best, i| larger(best, v[i]))),
+        Data::I16(v) => Data::I16(windows.fold(i16::MIN, |best, i| larger(best, v[i]))),
         data => bail!("no pool of {}", data.dtype().name()),
     })
 }

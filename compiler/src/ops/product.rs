@@ -7,7 +7,6 @@ use super::quantize::{integers, to_integers};
 use super::unary::check_activation;
 use crate::ir::{Data, Quant, Scale, Tensor, Type};
 use anyhow::{Result, bail, ensure};
-use std::ops::{Add, Mul};
 use ternrt::DType;
 use ternrt::kernels::eltwise::Unary;
 
@@ -138,9 +137,7 @@ impl<S: Fn(usize, usize) -> Option<usize>> Walk<S> {
                     for (c, &x) in x[first..][..channels].iter().enumerate() {
                         let w =
                             &by_output[((g * taps + tap) * channels + c) * outputs..][..outputs];
-                        for (sum, &w) in sums.iter_mut().zip(w) {
-                            *sum = *sum + x * w;
-                        }
+                        T::add_product(sums, x, w);
                     }
                 }
             }
@@ -149,9 +146,29 @@ impl<S: Fn(usize, usize) -> Option<usize>> Walk<S> {
     }
 }
 
-trait Number: Copy + Default + Mul<Output = Self> + Add<Output = Self> {}
-impl Number for f32 {}
-impl Number for i32 {}
+/// Elements of sums.
+trait Number: Copy + Default {
+    /// `sums[i] += x * w[i]`, rounding twice.
+    fn add_product(sums: &mut [Self], x: Self, w: &[Self]);
+}
+
+macro_rules! number {
+    ($($t:ty),*) => {$(
+        impl Number for $t {
+            fn add_product(sums: &mut [$t], x: $t, w: &[$t]) {
+                // Of all loops this is the fastest without optimisation, and
+                // equal lengths let it be vectorised with.
+                let sums = &mut sums[..w.len()];
+                let mut i = 0;
+                while i < w.len() {
+                    sums[i] += x * w[i];
+                    i += 1;
+                }
+            }
+        }
+    )*};
+}
+number!(f32, i32);
 
 /// Computes a product from operands `x`, `w`, `bias?`, `residual?`: sums, then
 /// the epilogue.

@@ -5,6 +5,7 @@ use super::index::{broadcast_position, coordinates};
 use super::interpret::Io;
 use crate::ir::{Data, Tensor, Type};
 use anyhow::{Result, bail, ensure};
+use std::ops::{Add, Mul};
 use ternrt::DType;
 use ternrt::kernels::reduce::ReduceKind;
 use ternrt::ops::table::Reduce;
@@ -45,11 +46,25 @@ pub(super) fn infer(op: &Reduce, io: &Signature<'_>) -> Result<Vec<Type>> {
 
 pub(super) fn interpret(op: &Reduce, io: &Io<'_>) -> Result<Vec<Tensor>> {
     let x = io.dense(0)?;
-    let cells = Cells::new(&x.shape, op.axes);
+    let (kind, cells) = (op.function, Cells::new(&x.shape, op.axes));
     io.give(match &x.data {
-        Data::F32(v) => reduce_f32(op.function, v, &cells),
-        Data::I32(v) => reduce_i32(op.function, v, &cells),
-        Data::I64(v) => reduce_i64(op.function, v, &cells),
+        Data::F32(v) => match fold(kind, v, &cells) {
+            Some(mut sums) if kind == ReduceKind::Mean => {
+                let count = (v.len() / sums.len()) as f32;
+                sums.iter_mut().for_each(|sum| *sum /= count);
+                Data::F32(sums)
+            }
+            Some(results) => Data::F32(results),
+            None => Data::I64(indices(kind, v, &cells)),
+        },
+        Data::I32(v) => match fold(kind, v, &cells) {
+            Some(results) => Data::I32(results),
+            None => Data::I64(indices(kind, v, &cells)),
+        },
+        Data::I64(v) => match fold(kind, v, &cells) {
+            Some(results) => Data::I64(results),
+            None => Data::I64(indices(kind, v, &cells)),
+        },
         data => bail!("no reduction of {}", data.dtype().name()),
     })
 }
@@ -69,84 +84,95 @@ impl Cells {
         }
         Cells(cells)
     }
-
-    fn map<T: Copy, R>(&self, v: &[T], f: impl Fn(&mut dyn Iterator<Item = T>) -> R) -> Vec<R> {
-        let cell = |cell: &Vec<usize>| f(&mut cell.iter().map(|&i| v[i]));
-        self.0.iter().map(cell).collect()
-    }
 }
 
-/// Index of the element that all others lose against: the first such, or the last.
-fn arg<T: Copy>(v: &mut dyn Iterator<Item = T>, beats: impl Fn(T, T) -> bool) -> i64 {
-    let mut best: Option<(i64, T)> = None;
-    for (i, x) in (0..).zip(v) {
-        if best.is_none_or(|(_, b)| beats(x, b)) {
-            best = Some((i, x));
-        }
-    }
-    best.map_or(0, |(i, _)| i)
+/// Arithmetic of one dtype; integers wrap.
+trait Number: Copy + PartialOrd {
+    const ZERO: Self;
+    const ONE: Self;
+    const LOWEST: Self;
+    const HIGHEST: Self;
+    fn plus(self, other: Self) -> Self;
+    fn times(self, other: Self) -> Self;
 }
 
-macro_rules! reduce {
-    ($name:ident, $t:ty, $variant:ident, $zero:expr, $one:expr, $add:expr, $mul:expr, $mean:expr) => {
-        fn $name(kind: ReduceKind, v: &[$t], cells: &Cells) -> Data {
-            use ReduceKind::*;
-            let (add, mul, mean): (fn($t, $t) -> $t, fn($t, $t) -> $t, fn($t, usize) -> $t) =
-                ($add, $mul, $mean);
-            let better = |best: fn($t, $t) -> bool| {
-                Data::$variant(cells.map(v, |v| {
-                    v.reduce(|a, b| if best(b, a) { b } else { a })
-                        .unwrap_or($zero)
-                }))
-            };
-            match kind {
-                Sum => Data::$variant(cells.map(v, |v| v.fold($zero, add))),
-                Mean => Data::$variant(cells.map(v, |v| {
-                    let mut n = 0;
-                    let sum = v.inspect(|_| n += 1).fold($zero, add);
-                    mean(sum, n)
-                })),
-                Prod => Data::$variant(cells.map(v, |v| v.fold($one, mul))),
-                SumSquare => {
-                    Data::$variant(cells.map(v, |v| v.fold($zero, |s, x| add(s, mul(x, x)))))
-                }
-                Max => better(|b, a| b > a),
-                Min => better(|b, a| b < a),
-                ArgMax => Data::I64(cells.map(v, |v| arg(v, |x, best| x > best))),
-                ArgMin => Data::I64(cells.map(v, |v| arg(v, |x, best| x < best))),
-                ArgMaxLast => Data::I64(cells.map(v, |v| arg(v, |x, best| x >= best))),
-                ArgMinLast => Data::I64(cells.map(v, |v| arg(v, |x, best| x <= best))),
+macro_rules! number {
+    ($t:ty, $zero:expr, $one:expr, $lowest:expr, $highest:expr, $plus:expr, $times:expr) => {
+        impl Number for $t {
+            const ZERO: $t = $zero;
+            const ONE: $t = $one;
+            const LOWEST: $t = $lowest;
+            const HIGHEST: $t = $highest;
+            fn plus(self, other: $t) -> $t {
+                $plus(self, other)
+            }
+            fn times(self, other: $t) -> $t {
+                $times(self, other)
             }
         }
     };
 }
-reduce!(
-    reduce_f32,
+number!(
     f32,
-    F32,
     0.0,
     1.0,
-    |a, b| a + b,
-    |a, b| a * b,
-    |s, n| s / n as f32
+    f32::NEG_INFINITY,
+    f32::INFINITY,
+    f32::add,
+    f32::mul
 );
-reduce!(
-    reduce_i32,
+number!(
     i32,
-    I32,
     0,
     1,
+    i32::MIN,
+    i32::MAX,
     i32::wrapping_add,
-    i32::wrapping_mul,
-    |s, n| s / n as i32
+    i32::wrapping_mul
 );
-reduce!(
-    reduce_i64,
+number!(
     i64,
-    I64,
     0,
     1,
+    i64::MIN,
+    i64::MAX,
     i64::wrapping_add,
-    i64::wrapping_mul,
-    |s, n| s / n as i64
+    i64::wrapping_mul
 );
+
+/// A reduction to elements of the same dtype; `None` for the others. NaN never
+/// is the largest or smallest.
+fn fold<T: Number>(kind: ReduceKind, v: &[T], cells: &Cells) -> Option<Vec<T>> {
+    use ReduceKind::*;
+    let (start, step): (T, fn(T, T) -> T) = match kind {
+        Sum | Mean => (T::ZERO, T::plus),
+        SumSquare => (T::ZERO, |sum, x| sum.plus(x.times(x))),
+        Prod => (T::ONE, T::times),
+        Max => (T::LOWEST, |best, x| if x > best { x } else { best }),
+        Min => (T::HIGHEST, |best, x| if x < best { x } else { best }),
+        ArgMax | ArgMin | ArgMaxLast | ArgMinLast => return None,
+    };
+    let cell = |cell: &Vec<usize>| cell.iter().fold(start, |a, &i| step(a, v[i]));
+    Some(cells.0.iter().map(cell).collect())
+}
+
+/// Indices of the first or last extreme elements along the one reduced axis.
+fn indices<T: Number>(kind: ReduceKind, v: &[T], cells: &Cells) -> Vec<i64> {
+    use ReduceKind::*;
+    let beats: fn(T, T) -> bool = match kind {
+        ArgMax | ArgMaxLast => |a, b| a > b,
+        _ => |a, b| a < b,
+    };
+    let last = matches!(kind, ArgMaxLast | ArgMinLast);
+    let extreme = |cell: &Vec<usize>| {
+        let mut best = 0;
+        for i in 1..cell.len() {
+            let (new, old) = (v[cell[i]], v[cell[best]]);
+            if beats(new, old) || (last && !beats(old, new)) {
+                best = i;
+            }
+        }
+        best as i64
+    };
+    cells.0.iter().map(extreme).collect()
+}

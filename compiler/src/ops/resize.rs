@@ -58,9 +58,9 @@ pub(super) fn interpret(op: &Resize, io: &Io<'_>) -> Result<Vec<Tensor>> {
         let pixel = |h, w| v[position(&x.shape, &[at[0], h, w, at[3], 0, 0])];
         let blend = |a: f32, b: f32, t: f32| a + (b - a) * t;
         blend(
-            blend(pixel(top, left), pixel(top, right), across),
-            blend(pixel(bottom, left), pixel(bottom, right), across),
-            down,
+            blend(pixel(top, left), pixel(bottom, left), down),
+            blend(pixel(top, right), pixel(bottom, right), down),
+            across,
         )
     });
     io.give(Data::F32(bilinear.collect()))

@@ -23,7 +23,8 @@ pub(super) fn interpret(op: &Softmax, io: &Io<'_>) -> Result<Vec<Tensor>> {
     let mut y = vec![0.0; x.len()];
     for first in (0..x.len()).filter(|i| (i / inner).is_multiple_of(size)) {
         let line = |t: usize| first + t * inner;
-        let largest = (0..size).fold(f32::NEG_INFINITY, |m, t| m.max(x[line(t)]));
+        let larger = |m, t| if x[line(t)] > m { x[line(t)] } else { m };
+        let largest = (0..size).fold(f32::NEG_INFINITY, larger);
         let shifted: Vec<f32> = (0..size).map(|t| x[line(t)] - largest).collect();
         let exponentials = elementary::unary(&Unary::new(UnaryKind::Exp), &shifted)?;
         let sum = exponentials.iter().fold(0.0, |s, e| s + e);

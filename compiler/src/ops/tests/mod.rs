@@ -1,5 +1,7 @@
 //! Hand-computed cases of inference and interpretation.
 
+mod elementwise;
+mod kernels;
 mod movement;
 mod pool;
 mod product;
