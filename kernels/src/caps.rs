@@ -80,12 +80,13 @@ impl Caps {
     /// `sse4.1`, `sse4.1,avx2`.
     pub fn levels(self) -> impl Iterator<Item = Caps> {
         let extensions = NAMES.into_iter().map(|(_, caps)| caps);
-        let more = extensions
-            .filter(move |caps| self.has(*caps))
-            .scan(Caps::SCALAR, |level, caps| {
-                *level = level.union(caps);
-                Some(*level)
-            });
+        let more =
+            extensions
+                .filter(move |caps| self.has(*caps))
+                .scan(Caps::SCALAR, |level, caps| {
+                    *level = level.union(caps);
+                    Some(*level)
+                });
         core::iter::once(Caps::SCALAR).chain(more)
     }
 }
@@ -227,6 +228,7 @@ mod tests {
     #[cfg(all(target_arch = "x86_64", not(miri)))]
     #[test]
     fn detection_agrees_with_the_standard_library() {
+        use std::is_x86_feature_detected;
         let sse41 = is_x86_feature_detected!("sse4.1") && is_x86_feature_detected!("ssse3");
         let avx2 = is_x86_feature_detected!("avx2")
             && is_x86_feature_detected!("fma")

@@ -19,6 +19,9 @@
 #[cfg(test)]
 extern crate std;
 
+#[cfg(test)]
+mod testing;
+
 pub mod caps;
 pub mod conv2d;
 pub mod depthwise;
@@ -32,6 +35,7 @@ pub mod matmul;
 pub mod movement;
 pub mod par;
 pub mod pool;
+pub mod product;
 pub mod quantize;
 pub mod reduce;
 pub mod softmax;
@@ -41,6 +45,7 @@ pub use caps::Caps;
 pub use epilogue::{Epilogue, Residual};
 pub use layout::{Codec, Matrix, Weights};
 pub use par::{Ctx, ParallelFor, Serial};
+pub use product::max_k;
 pub use view::{DType, View, ViewMut};
 
 /// A call whose lengths, dtypes or geometry do not fit together, or whose

@@ -1,8 +1,9 @@
 //! Splitting work without owning threads.
 
-use crate::Caps;
+use crate::{Caps, Invalid};
 use core::marker::PhantomData;
 use core::ops::Range;
+use core::sync::atomic::{AtomicU32, Ordering};
 
 /// What a host supplies to run pieces of a kernel side by side.
 ///
@@ -43,13 +44,59 @@ pub struct Ctx<'a> {
     pub scratch: &'a mut [u8],
 }
 
+/// Alignment of scratch.
+pub(crate) const SCRATCH_ALIGN: usize = 64;
+
+impl Ctx<'_> {
+    /// How many tasks may run at the same time.
+    pub(crate) fn threads(&self) -> usize {
+        self.par.threads().max(1)
+    }
+
+    /// Whether scratch has this many bytes and the alignment.
+    pub(crate) fn check_scratch(&self, len: usize) -> Result<(), Invalid> {
+        let aligned = self.scratch.as_ptr().addr().is_multiple_of(SCRATCH_ALIGN);
+        if self.scratch.len() < len || len > 0 && !aligned {
+            return Err(Invalid);
+        }
+        Ok(())
+    }
+}
+
+/// Tasks that [`each_once`] takes at most.
+const MAX_TASKS: usize = 128;
+
+/// How many tasks to split `items` into that are worth one each.
+pub(crate) fn tasks_for(threads: usize, items: usize) -> usize {
+    threads.min(items).clamp(1, MAX_TASKS)
+}
+
+/// Calls `f(0)` to `f(tasks - 1)` through the host, each at most once whatever
+/// the host does, so that tasks may write to memory of their own through
+/// [`Shared`]. `tasks` is at most [`MAX_TASKS`], as [`tasks`] and [`tasks_for`] see to.
+pub(crate) fn each_once(par: &dyn ParallelFor, tasks: usize, f: &(dyn Fn(usize) + Sync)) {
+    if tasks <= 1 {
+        return f(0);
+    }
+    let started = [const { AtomicU32::new(0) }; MAX_TASKS / 32];
+    par.run(tasks, &|i| {
+        let Some(word) = started.get(i / 32).filter(|_| i < tasks) else {
+            return;
+        };
+        let bit = 1 << (i % 32);
+        if word.fetch_or(bit, Ordering::Relaxed) & bit == 0 {
+            f(i);
+        }
+    });
+}
+
 /// Work below this many elements stays on one thread: handing it over costs more.
 const MIN_ELEMENTS: usize = 16 * 1024;
 
 /// How many tasks to split `items` pieces of `elements` elements each into.
 pub(crate) fn tasks(par: &dyn ParallelFor, items: usize, elements: usize) -> usize {
     let by_size = items.saturating_mul(elements.max(1)) / MIN_ELEMENTS;
-    par.threads().min(items).min(by_size).max(1)
+    tasks_for(par.threads(), items.min(by_size))
 }
 
 /// The share of `items` that is task `t`'s of `tasks`.
@@ -78,11 +125,24 @@ impl<'a, T> Shared<'a, T> {
         }
     }
 
+    /// The slice cut down to `range`; to nothing where that does not lie within.
+    pub(crate) fn narrow(&self, range: Range<usize>) -> Shared<'_, T> {
+        let fits = range.start <= range.end && range.end <= self.len;
+        let range = if fits { range } else { 0..0 };
+        Shared {
+            // SAFETY: `range` was just checked.
+            start: unsafe { self.start.add(range.start) },
+            len: range.len(),
+            life: PhantomData,
+        }
+    }
+
     /// Elements `range` of the slice; empty if it does not lie within.
     ///
     /// # Safety
     /// No other part that is alive overlaps `range`.
     #[allow(clippy::mut_from_ref)]
+    #[inline(always)]
     pub(crate) unsafe fn part(&self, range: Range<usize>) -> &mut [T] {
         if range.start > range.end || range.end > self.len {
             return &mut [];
@@ -105,7 +165,7 @@ pub(crate) fn for_rows<T: Send>(
     let rows = y.len() / row;
     let tasks = tasks(par, rows, row);
     let y = Shared::new(y);
-    par.run(tasks, &|t| {
+    each_once(par, tasks, &|t| {
         let rows = share(rows, tasks, t);
         // SAFETY: the shares of different tasks do not overlap.
         let part = unsafe { y.part(rows.start * row..rows.end * row) };

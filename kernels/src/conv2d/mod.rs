@@ -1,7 +1,22 @@
 //! Convolution over NHWC images, forward and transposed, any stride, dilation,
 //! padding and group count (depthwise has its own family).
 
-use crate::{Caps, Codec, Ctx, DType, Epilogue, Invalid, Matrix, View, ViewMut, Weights};
+use crate::product::{self, Kernel, Problem, Rows, Size};
+use crate::{Caps, Codec, Ctx, DType, Epilogue, Invalid, Matrix, Variant, View, ViewMut, Weights};
+
+mod scalar;
+#[cfg(target_arch = "x86_64")]
+mod x86_avx2;
+
+#[cfg(test)]
+mod tests;
+
+/// Every implementation, best first.
+pub(crate) static VARIANTS: &[Variant<Kernel<ImageRows>>] = &[
+    #[cfg(target_arch = "x86_64")]
+    x86_avx2::VARIANT,
+    scalar::VARIANT,
+];
 
 /// Geometry of a two-dimensional convolution; also that of pools and depthwise
 /// convolutions. `[h, w]` order throughout.
@@ -32,8 +47,49 @@ pub struct Conv2dShape {
 }
 
 impl Conv2dShape {
+    /// Refuses geometry with which [`source`](Self::source) or
+    /// [`matrix`](Self::matrix) would overflow or divide by zero: strides,
+    /// dilations, kernel and groups are at least 1, groups divide both channel
+    /// counts, and neither the number of taps nor any coordinate leaves `isize`.
+    pub fn check(&self) -> Result<(), Invalid> {
+        const LIMIT: usize = isize::MAX as usize;
+        let reach = |axis: usize| {
+            let window = self.kernel[axis].checked_mul(self.dilation[axis])?;
+            self.output[axis]
+                .checked_mul(self.stride[axis])?
+                .checked_add(window)?
+                .checked_add(self.pad[axis])
+        };
+        let taps = self.kernel[0].checked_mul(self.kernel[1]);
+        let fits = [self.stride, self.dilation, self.kernel]
+            .iter()
+            .all(|pair| pair.iter().all(|n| (1..=LIMIT).contains(n)))
+            && taps.is_some_and(|taps| taps <= LIMIT)
+            && (0..2).all(|axis| self.input[axis] <= LIMIT)
+            && (0..2).all(|axis| reach(axis).is_some_and(|n| n <= LIMIT))
+            && self.groups > 0
+            && self.in_channels.is_multiple_of(self.groups)
+            && self.out_channels.is_multiple_of(self.groups);
+        if fits { Ok(()) } else { Err(Invalid) }
+    }
+
+    /// Elements of the input; `None` where that overflows.
+    pub fn input_len(&self) -> Option<usize> {
+        let [height, width] = self.input;
+        let rows = self.batch.checked_mul(height)?.checked_mul(width)?;
+        rows.checked_mul(self.in_channels)
+    }
+
+    /// Output positions over the whole batch; `None` where that overflows.
+    pub(crate) fn output_rows(&self) -> Option<usize> {
+        let [height, width] = self.output;
+        self.batch.checked_mul(height)?.checked_mul(width)
+    }
+
     /// The input coordinate that kernel position `k` of output coordinate `o`
-    /// reads along `axis` (0 height, 1 width); `None` outside of the input.
+    /// reads along `axis` (0 height, 1 width); `None` outside of the input. The
+    /// shape has passed [`check`](Self::check), `o` and `k` lie in range.
+    #[inline(always)]
     pub fn source(&self, axis: usize, o: usize, k: usize) -> Option<usize> {
         let (o, k, pad) = (o as isize, k as isize, self.pad[axis] as isize);
         let (stride, dilation) = (self.stride[axis] as isize, self.dilation[axis] as isize);
@@ -62,17 +118,56 @@ impl Conv2dShape {
     }
 }
 
-/// Scratch bytes that [`run`] needs.
+/// Input rows under a kernel.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ImageRows {
+    shape: Conv2dShape,
+}
+
+impl ImageRows {
+    /// Of a shape that [`Conv2dShape::check`] accepts.
+    pub(crate) fn new(shape: &Conv2dShape) -> Result<Self, Invalid> {
+        shape.check().map(|()| ImageRows { shape: *shape })
+    }
+}
+
+impl Rows for ImageRows {
+    fn kernel(&self) -> [usize; 2] {
+        self.shape.kernel
+    }
+
+    #[inline(always)]
+    fn position(&self, row: usize) -> [usize; 3] {
+        let [height, width] = self.shape.output;
+        [row / width / height, row / width % height, row % width]
+    }
+
+    #[inline(always)]
+    fn source(&self, [image, y, x]: [usize; 3], tap: [usize; 2]) -> Option<usize> {
+        let s = &self.shape;
+        let (y, x) = (s.source(0, y, tap[0])?, s.source(1, x, tap[1])?);
+        Some(((image * s.input[0] + y) * s.input[1] + x) * s.in_channels)
+    }
+}
+
+/// Scratch bytes that [`run`] needs; 0 for a shape that it refuses.
 pub fn scratch(caps: Caps, threads: usize, shape: &Conv2dShape, x: DType, codec: Codec) -> usize {
-    let _ = (caps, threads, shape, x, codec);
-    todo!()
+    size(shape, x, codec).map_or(0, |size| product::scratch(VARIANTS, caps, threads, &size))
+}
+
+fn size(shape: &Conv2dShape, x: DType, codec: Codec) -> Result<Size, Invalid> {
+    shape.check()?;
+    let rows = shape.output_rows().ok_or(Invalid)?;
+    Size::new(shape.matrix(), rows, x, codec)
 }
 
 /// Computes `y = epilogue(conv(x, w))`.
 ///
 /// - `x`: F32, I16 or I8, `[batch, input, in_channels]`; integer inputs need a
-///   ternary codec;
+///   ternary codec and at most [`max_k`](crate::max_k) products a sum;
 /// - `y`: F32, I16 or I8, `[batch, output, out_channels]`.
+///
+/// Channel counts are at least 1.
 pub fn run(
     ctx: &mut Ctx<'_>,
     shape: &Conv2dShape,
@@ -81,6 +176,10 @@ pub fn run(
     epilogue: &Epilogue<'_>,
     y: ViewMut<'_>,
 ) -> Result<(), Invalid> {
-    let _ = (ctx, shape, x, w, epilogue, y);
-    todo!()
+    let size = size(shape, x.dtype(), w.codec)?;
+    if shape.input_len() != Some(x.len()) {
+        return Err(Invalid);
+    }
+    let problem = Problem::new(size, ImageRows::new(shape)?, x, w, epilogue, y)?;
+    product::run(VARIANTS, ctx, &problem)
 }

@@ -1,8 +1,63 @@
 //! Depthwise convolution: every channel has its own kernel
 //! (`groups == in_channels == out_channels`, not transposed).
+//!
+//! ```text
+//! for each output position p, channel c:
+//!     sum = 0
+//!     for each tap inside of the input, row by row:
+//!         sum += x[source(p, tap)][c] * w[c][tap]         // two roundings in f32
+//!     y[p][c] = epilogue(sum)
+//! ```
+//!
+//! The order is the same in every variant, so results are the same bits for f32
+//! as well.
 
-use crate::conv2d::Conv2dShape;
-use crate::{Caps, Codec, Ctx, DType, Epilogue, Invalid, Matrix, View, ViewMut, Weights};
+use crate::conv2d::{Conv2dShape, ImageRows};
+use crate::epilogue::Finish;
+use crate::product::Size;
+use crate::{Caps, Codec, Ctx, DType, Epilogue, Invalid, Matrix, Variant, View, ViewMut, Weights};
+
+mod scalar;
+#[cfg(target_arch = "x86_64")]
+mod x86_avx2;
+
+#[cfg(test)]
+mod tests;
+
+/// Every implementation, best first.
+pub(crate) static VARIANTS: &[Variant<Kernel>] = &[
+    #[cfg(target_arch = "x86_64")]
+    x86_avx2::VARIANT,
+    scalar::VARIANT,
+];
+
+/// What one variant is.
+pub(crate) struct Kernel {
+    /// Scratch bytes for this many threads.
+    scratch: fn(&Size, usize) -> usize,
+    /// Computes. Unsafe to call without what the variant needs; scratch was
+    /// checked to be as long as `scratch` says and aligned to 64 bytes.
+    run: unsafe fn(&mut Ctx<'_>, &Problem<'_>),
+}
+
+/// A checked call.
+struct Problem<'a> {
+    /// `matrix` is [`matrix`] of the shape.
+    size: Size,
+    rows: ImageRows,
+    kernel: [usize; 2],
+    x: View<'a>,
+    weights: &'a [u8],
+    block_len: usize,
+    finish: Finish<'a>,
+}
+
+impl<'a> Problem<'a> {
+    /// The packed weights of 16 channels.
+    fn block(&self, block: usize) -> &'a [u8] {
+        &self.weights[block * self.block_len..][..self.block_len]
+    }
+}
 
 /// Shape of the weight array: one output a channel, the taps as its channels.
 pub fn matrix(shape: &Conv2dShape) -> Matrix {
@@ -14,10 +69,23 @@ pub fn matrix(shape: &Conv2dShape) -> Matrix {
     }
 }
 
-/// Scratch bytes that [`run`] needs.
+fn size(shape: &Conv2dShape, x: DType, codec: Codec) -> Result<Size, Invalid> {
+    shape.check()?;
+    let channels = shape.groups;
+    if shape.transposed || shape.in_channels != channels || shape.out_channels != channels {
+        return Err(Invalid);
+    }
+    let rows = shape.output_rows().ok_or(Invalid)?;
+    Size::new(matrix(shape), rows, x, codec)
+}
+
+/// Scratch bytes that [`run`] needs; 0 for a shape that it refuses.
 pub fn scratch(caps: Caps, threads: usize, shape: &Conv2dShape, x: DType, codec: Codec) -> usize {
-    let _ = (caps, threads, shape, x, codec);
-    todo!()
+    let variant = Variant::select(VARIANTS, caps);
+    match (size(shape, x, codec), variant) {
+        (Ok(size), Some(variant)) => (variant.run.scratch)(&size, threads.max(1)),
+        _ => 0,
+    }
 }
 
 /// Computes `y = epilogue(depthwise(x, w))`; dtypes as for [`crate::conv2d::run`].
@@ -29,6 +97,25 @@ pub fn run(
     epilogue: &Epilogue<'_>,
     y: ViewMut<'_>,
 ) -> Result<(), Invalid> {
-    let _ = (ctx, shape, x, w, epilogue, y);
-    todo!()
+    let size = size(shape, x.dtype(), w.codec)?;
+    if shape.input_len() != Some(x.len()) || !w.fits(&size.matrix) {
+        return Err(Invalid);
+    }
+    let channels = size.matrix.outputs;
+    let finish = Finish::new(epilogue, w.scale, size.x, size.rows, channels, y)?;
+    let problem = Problem {
+        size,
+        rows: ImageRows::new(shape)?,
+        kernel: shape.kernel,
+        x,
+        weights: w.bytes,
+        block_len: size.codec.block_len(&size.matrix).ok_or(Invalid)?,
+        finish,
+    };
+    let variant = Variant::select(VARIANTS, ctx.caps).ok_or(Invalid)?;
+    let scratch = (variant.run.scratch)(&size, ctx.threads());
+    ctx.check_scratch(scratch)?;
+    // SAFETY: `select` chose what this CPU has; scratch was just checked.
+    unsafe { (variant.run.run)(ctx, &problem) };
+    Ok(())
 }

@@ -1,6 +1,21 @@
 //! Matrix product with packed weights: `y[m, n] = epilogue(sum_k x[m, k] * w[n, k])`.
 
-use crate::{Caps, Codec, Ctx, DType, Epilogue, Invalid, View, ViewMut, Weights};
+use crate::product::{self, Kernel, Problem, Rows, Size};
+use crate::{Caps, Codec, Ctx, DType, Epilogue, Invalid, Matrix, Variant, View, ViewMut, Weights};
+
+mod scalar;
+#[cfg(target_arch = "x86_64")]
+mod x86_avx2;
+
+#[cfg(test)]
+mod tests;
+
+/// Every implementation, best first.
+pub(crate) static VARIANTS: &[Variant<Kernel<MatrixRows>>] = &[
+    #[cfg(target_arch = "x86_64")]
+    x86_avx2::VARIANT,
+    scalar::VARIANT,
+];
 
 /// Shape of a product.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,14 +28,49 @@ pub struct GemmShape {
     pub k: usize,
 }
 
-/// Scratch bytes that [`run`] needs.
-pub fn scratch(caps: Caps, threads: usize, shape: &GemmShape, x: DType, codec: Codec) -> usize {
-    let _ = (caps, threads, shape, x, codec);
-    todo!()
+impl GemmShape {
+    /// Shape of the weight array.
+    pub const fn matrix(&self) -> Matrix {
+        Matrix {
+            groups: 1,
+            outputs: self.n,
+            taps: 1,
+            channels: self.k,
+        }
+    }
 }
 
-/// Computes the product; dtypes as for [`crate::conv2d::run`]. The weight
-/// matrix is `Matrix { groups: 1, outputs: n, taps: 1, channels: k }`.
+/// Input rows that follow each other.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct MatrixRows {
+    k: usize,
+}
+
+impl Rows for MatrixRows {
+    fn kernel(&self) -> [usize; 2] {
+        [1, 1]
+    }
+
+    #[inline(always)]
+    fn position(&self, row: usize) -> [usize; 3] {
+        [row, 0, 0]
+    }
+
+    #[inline(always)]
+    fn source(&self, [row, ..]: [usize; 3], _: [usize; 2]) -> Option<usize> {
+        Some(row * self.k)
+    }
+}
+
+/// Scratch bytes that [`run`] needs; 0 for a shape that it refuses.
+pub fn scratch(caps: Caps, threads: usize, shape: &GemmShape, x: DType, codec: Codec) -> usize {
+    Size::new(shape.matrix(), shape.m, x, codec)
+        .map_or(0, |size| product::scratch(VARIANTS, caps, threads, &size))
+}
+
+/// Computes the product; dtypes as for [`crate::conv2d::run`]. `n` and `k` are
+/// at least 1. The weight matrix is `Matrix { groups: 1, outputs: n, taps: 1,
+/// channels: k }`.
 pub fn run(
     ctx: &mut Ctx<'_>,
     shape: &GemmShape,
@@ -29,6 +79,11 @@ pub fn run(
     epilogue: &Epilogue<'_>,
     y: ViewMut<'_>,
 ) -> Result<(), Invalid> {
-    let _ = (ctx, shape, x, w, epilogue, y);
-    todo!()
+    let size = Size::new(shape.matrix(), shape.m, x.dtype(), w.codec)?;
+    if shape.m.checked_mul(shape.k) != Some(x.len()) {
+        return Err(Invalid);
+    }
+    let rows = MatrixRows { k: shape.k };
+    let problem = Problem::new(size, rows, x, w, epilogue, y)?;
+    product::run(VARIANTS, ctx, &problem)
 }

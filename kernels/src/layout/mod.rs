@@ -5,6 +5,18 @@
 //! which is a [`Matrix`]. A matrix product has one tap; a depthwise convolution
 //! is one group of `C` outputs, one tap and `kernel_h * kernel_w` channels.
 
+use crate::Invalid;
+
+pub(crate) mod dense_f16;
+pub(crate) mod dense_f32;
+pub(crate) mod t2;
+pub(crate) mod t5;
+
+/// Outputs of a block: what one panel holds side by side.
+pub(crate) const BLOCK: usize = 16;
+/// Bytes of a ternary panel.
+pub(crate) const PANEL_BYTES: usize = 64;
+
 /// How a weight array is stored. The codes are those of the file format; 5
 /// (`n12`) and 6 (`n34`) are reserved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -88,51 +100,245 @@ impl Codec {
 
     /// Bytes of a packed array; `None` where that overflows or for `Plain`.
     pub fn packed_len(self, matrix: &Matrix) -> Option<usize> {
-        let _ = matrix;
-        todo!()
+        self.block_len(matrix)?
+            .checked_mul(matrix.blocks())?
+            .checked_mul(matrix.groups)
     }
 
-    /// Packs trits (-1, 0, 1; order `[group][output][tap][channel]`, `matrix.len()` of them) with a ternary codec.
-    pub fn pack_trits(
-        self,
-        matrix: &Matrix,
-        trits: &[i8],
-        out: &mut [u8],
-    ) -> Result<(), crate::Invalid> {
-        let _ = (matrix, trits, out);
-        todo!()
+    /// Bytes of one block of 16 outputs.
+    pub(crate) fn block_len(self, matrix: &Matrix) -> Option<usize> {
+        let Matrix { taps, channels, .. } = *matrix;
+        match self {
+            Codec::Plain => None,
+            Codec::F32 => dense_f32::block_len(taps, channels),
+            Codec::F16 => dense_f16::block_len(taps, channels),
+            Codec::T2 => t2::block_len(taps, channels),
+            Codec::T5 => t5::block_len(taps, channels),
+        }
     }
 
-    /// The inverse of [`pack_trits`](Self::pack_trits); fails on a code that stands for no trit.
+    /// Packs trits (-1, 0, 1; order `[group][output][tap][channel]`,
+    /// `matrix.len()` of them) with a ternary codec into exactly
+    /// [`packed_len`](Self::packed_len) bytes.
+    pub fn pack_trits(self, matrix: &Matrix, trits: &[i8], out: &mut [u8]) -> Result<(), Invalid> {
+        let (zeros, set_code): (u8, SetCode) = match self {
+            Codec::T2 => (t2::ZEROS, t2::set_code),
+            Codec::T5 => (t5::ZEROS, t5::set_code),
+            _ => return Err(Invalid),
+        };
+        let block_len = self.check(matrix, trits.len(), out.len())?;
+        if !trits.iter().all(|t| (-1..=1).contains(t)) {
+            return Err(Invalid);
+        }
+        out.fill(zeros);
+        let stride = matrix.tap_stride();
+        for at in matrix.positions() {
+            let block = &mut out[at.block * block_len..][..block_len];
+            let k = at.tap * stride + at.channel;
+            set_code(block, k, at.output, (trits[at.index] + 1) as u8);
+        }
+        Ok(())
+    }
+
+    /// The inverse of [`pack_trits`](Self::pack_trits); fails on a code that
+    /// stands for no trit and on filler that is not zero.
     pub fn unpack_trits(
         self,
         matrix: &Matrix,
         bytes: &[u8],
         trits: &mut [i8],
-    ) -> Result<(), crate::Invalid> {
-        let _ = (matrix, bytes, trits);
-        todo!()
+    ) -> Result<(), Invalid> {
+        let (code, axis): (GetCode, usize) = match self {
+            Codec::T2 => (t2::code, t2::PANEL_K),
+            Codec::T5 => (t5::code, t5::PANEL_K),
+            _ => return Err(Invalid),
+        };
+        let block_len = self.check(matrix, trits.len(), bytes.len())?;
+        let stride = matrix.tap_stride();
+        if block_len > 0 {
+            let k_len = block_len / PANEL_BYTES * axis;
+            for (i, block) in bytes.chunks_exact(block_len).enumerate() {
+                let outputs = matrix.outputs - i % matrix.blocks() * BLOCK;
+                for (k, output) in (0..k_len).flat_map(|k| (0..BLOCK).map(move |o| (k, o))) {
+                    let code = code(block, k, output);
+                    let filler = k >= matrix.taps * stride
+                        || k % stride >= matrix.channels
+                        || output >= outputs;
+                    if code > 2 || filler && code != 1 {
+                        return Err(Invalid);
+                    }
+                }
+            }
+        }
+        for at in matrix.positions() {
+            let block = &bytes[at.block * block_len..][..block_len];
+            let k = at.tap * stride + at.channel;
+            trits[at.index] = code(block, k, at.output) as i8 - 1;
+        }
+        Ok(())
     }
 
-    /// Packs f32 weights with a dense codec (`F32`, `F16`).
-    pub fn pack_f32(
-        self,
-        matrix: &Matrix,
-        values: &[f32],
-        out: &mut [u8],
-    ) -> Result<(), crate::Invalid> {
-        let _ = (matrix, values, out);
-        todo!()
+    /// Packs f32 weights with a dense codec (`F32`, `F16`); order and lengths as
+    /// for [`pack_trits`](Self::pack_trits). `F16` rounds to nearest even and
+    /// refuses finite values beyond its range.
+    pub fn pack_f32(self, matrix: &Matrix, values: &[f32], out: &mut [u8]) -> Result<(), Invalid> {
+        let set_value: fn(&mut [u8], usize, usize, f32) = match self {
+            Codec::F32 => dense_f32::set_value,
+            Codec::F16 => dense_f16::set_value,
+            _ => return Err(Invalid),
+        };
+        let block_len = self.check(matrix, values.len(), out.len())?;
+        if self == Codec::F16 && values.iter().any(|v| dense_f16::overflows(*v)) {
+            return Err(Invalid);
+        }
+        out.fill(0);
+        for at in matrix.positions() {
+            let block = &mut out[at.block * block_len..][..block_len];
+            let k = at.tap * matrix.channels + at.channel;
+            set_value(block, k, at.output, values[at.index]);
+        }
+        Ok(())
     }
 
     /// Unpacks any panel codec to f32 (trits become -1.0, 0.0, 1.0, unscaled).
+    /// A ternary code that stands for no trit becomes 2.0, as in the kernels.
     pub fn unpack_f32(
         self,
         matrix: &Matrix,
         bytes: &[u8],
         values: &mut [f32],
-    ) -> Result<(), crate::Invalid> {
-        let _ = (matrix, bytes, values);
-        todo!()
+    ) -> Result<(), Invalid> {
+        let block_len = self.check(matrix, values.len(), bytes.len())?;
+        for at in matrix.positions() {
+            let block = &bytes[at.block * block_len..][..block_len];
+            let weights = Block::new(self, matrix, block);
+            values[at.index] = weights.values(at.tap, at.channel)[at.output];
+        }
+        Ok(())
+    }
+
+    /// Checks the lengths of both sides; gives the bytes of a block.
+    fn check(self, matrix: &Matrix, values: usize, bytes: usize) -> Result<usize, Invalid> {
+        let fits = matrix.len() == Some(values) && self.packed_len(matrix) == Some(bytes);
+        if fits {
+            self.block_len(matrix).ok_or(Invalid)
+        } else {
+            Err(Invalid)
+        }
     }
 }
+
+/// The packed weights of 16 outputs, read a row of one k at a time.
+///
+/// Indexing is in bounds for `tap < taps` and `channel < channels` when `bytes`
+/// are the [`Codec::block_len`] bytes of a block.
+#[derive(Clone, Copy)]
+pub(crate) struct Block<'a> {
+    codec: Codec,
+    tap_stride: usize,
+    bytes: &'a [u8],
+}
+
+impl<'a> Block<'a> {
+    /// A block of an array of this shape.
+    pub(crate) fn new(codec: Codec, matrix: &Matrix, bytes: &'a [u8]) -> Self {
+        let tap_stride = if codec.is_ternary() {
+            matrix.tap_stride()
+        } else {
+            matrix.channels
+        };
+        Block {
+            codec,
+            tap_stride,
+            bytes,
+        }
+    }
+
+    /// Any codec's weights of the 16 outputs as f32, unscaled.
+    #[inline(always)]
+    pub(crate) fn values(&self, tap: usize, channel: usize) -> [f32; BLOCK] {
+        let k = tap * self.tap_stride + channel;
+        match self.codec {
+            Codec::F32 => dense_f32::row(self.bytes, k),
+            Codec::F16 => dense_f16::row(self.bytes, k),
+            _ => self.trits(tap, channel).map(|t| t as f32),
+        }
+    }
+
+    /// A ternary codec's weights of the 16 outputs: -1, 0, 1, or 2 for what is
+    /// no trit. 0 for another codec.
+    #[inline(always)]
+    pub(crate) fn trits(&self, tap: usize, channel: usize) -> [i16; BLOCK] {
+        let k = tap * self.tap_stride + channel;
+        let codes = match self.codec {
+            Codec::T2 => t2::row(self.bytes, k),
+            Codec::T5 => t5::row(self.bytes, k),
+            _ => [1; BLOCK],
+        };
+        codes.map(|code| i16::from(code) - 1)
+    }
+}
+
+impl Weights<'_> {
+    /// Whether bytes and scales have the lengths that `matrix` asks for.
+    pub(crate) fn fits(&self, matrix: &Matrix) -> bool {
+        let outputs = matrix.groups.checked_mul(matrix.outputs);
+        self.codec.packed_len(matrix) == Some(self.bytes.len())
+            && self.scale.is_none_or(|s| Some(s.len()) == outputs)
+    }
+}
+
+/// Reads trit plus one of a block at `(k, output)`.
+type GetCode = fn(&[u8], usize, usize) -> u8;
+/// Writes trit plus one to a block at `(k, output)`.
+type SetCode = fn(&mut [u8], usize, usize, u8);
+
+/// Where one logical weight lies.
+struct Position {
+    /// In `[group][output][tap][channel]` order.
+    index: usize,
+    /// Number of the block over all groups.
+    block: usize,
+    /// Output within the block.
+    output: usize,
+    tap: usize,
+    channel: usize,
+}
+
+impl Matrix {
+    /// Blocks of 16 outputs in one group.
+    pub(crate) fn blocks(&self) -> usize {
+        self.outputs.div_ceil(BLOCK)
+    }
+
+    /// Distance between taps on the ternary codecs' k axis; the channels where
+    /// that would overflow, which [`Codec::block_len`] refuses.
+    pub(crate) fn tap_stride(&self) -> usize {
+        ceil(self.channels, t2::TAP_UNIT).unwrap_or(self.channels)
+    }
+
+    /// All logical weights in order. The caller has checked `len`.
+    fn positions(&self) -> impl Iterator<Item = Position> + use<> {
+        let m = *self;
+        (0..m.len().unwrap_or(0)).map(move |index| {
+            let (rest, channel) = (index / m.channels, index % m.channels);
+            let (rest, tap) = (rest / m.taps, rest % m.taps);
+            let (group, output) = (rest / m.outputs, rest % m.outputs);
+            Position {
+                index,
+                block: group * m.blocks() + output / BLOCK,
+                output: output % BLOCK,
+                tap,
+                channel,
+            }
+        })
+    }
+}
+
+/// The smallest multiple of `unit` that is not below `n`.
+fn ceil(n: usize, unit: usize) -> Option<usize> {
+    n.checked_next_multiple_of(unit)
+}
+
+#[cfg(test)]
+mod tests;

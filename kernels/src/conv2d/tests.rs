@@ -1,0 +1,230 @@
+use super::*;
+use crate::Serial;
+use crate::testing::{Case, Family, OUTPUTS, Reversed, Rng, Threads, inputs};
+
+/// A shape with these channels and a random window; the output is as large as
+/// the window allows, sometimes a little larger (which reads zeros).
+fn random_shape(groups: usize, inputs: usize, outputs: usize, rng: &mut Rng) -> Conv2dShape {
+    let mut shape = Conv2dShape {
+        batch: 1 + rng.below(2),
+        input: [1 + rng.below(7), 1 + rng.below(7)],
+        in_channels: groups * inputs,
+        output: [0, 0],
+        out_channels: groups * outputs,
+        kernel: [1 + rng.below(4), 1 + rng.below(4)],
+        stride: [1 + rng.below(3), 1 + rng.below(3)],
+        dilation: [1 + rng.below(2), 1 + rng.below(2)],
+        pad: [rng.below(4), rng.below(4)],
+        groups,
+        transposed: rng.below(3) == 0,
+    };
+    for axis in 0..2 {
+        let reach = (shape.kernel[axis] - 1) * shape.dilation[axis] + 1;
+        let (input, stride, pad) = (shape.input[axis], shape.stride[axis], shape.pad[axis]);
+        let full = if shape.transposed {
+            ((input - 1) * stride + reach).saturating_sub(2 * pad)
+        } else {
+            (input + 2 * pad).saturating_sub(reach) / stride + 1
+        };
+        shape.output[axis] = (full + rng.below(2)).max(1);
+    }
+    shape
+}
+
+#[test]
+fn agrees_for_every_dtype_and_random_windows() {
+    let mut rng = Rng::new(20);
+    for (x, codec) in inputs() {
+        for y in OUTPUTS {
+            for _ in 0..14 {
+                let groups = rng.pick(&[1, 1, 1, 2, 3]);
+                let inputs = rng.pick(&[1, 2, 3, 4, 7, 8, 15, 16, 17, 20, 24, 37]);
+                let outputs = rng.pick(&[1, 3, 10, 15, 16, 17, 37]);
+                let shape = random_shape(groups, inputs, outputs, &mut rng);
+                Case::random(Family::Conv2d, shape, x, codec, y, &mut rng).check(&Serial);
+            }
+        }
+    }
+}
+
+#[test]
+fn layers_of_real_networks_agree() {
+    let mut rng = Rng::new(21);
+    let base = Conv2dShape {
+        batch: 1,
+        input: [9, 9],
+        in_channels: 3,
+        output: [5, 5],
+        out_channels: 32,
+        kernel: [3, 3],
+        stride: [2, 2],
+        dilation: [1, 1],
+        pad: [1, 1],
+        groups: 1,
+        transposed: false,
+    };
+    let layers = [
+        base,
+        // Padding on one side alone, as TensorFlow's SAME does.
+        Conv2dShape {
+            pad: [0, 0],
+            ..base
+        },
+        Conv2dShape {
+            kernel: [7, 7],
+            pad: [3, 3],
+            ..base
+        },
+        Conv2dShape {
+            in_channels: 64,
+            out_channels: 64,
+            ..base
+        },
+        Conv2dShape {
+            in_channels: 128,
+            kernel: [1, 1],
+            pad: [0, 0],
+            ..base
+        },
+        Conv2dShape {
+            in_channels: 64,
+            groups: 32,
+            ..base
+        },
+    ];
+    for shape in layers {
+        for (x, codec) in inputs() {
+            let y = rng.pick(&OUTPUTS);
+            Case::random(Family::Conv2d, shape, x, codec, y, &mut rng).check(&Serial);
+        }
+    }
+}
+
+#[test]
+fn threads_do_not_change_results() {
+    let mut rng = Rng::new(22);
+    for (x, codec) in inputs() {
+        for (groups, outputs) in [(1, 3), (1, 50), (5, 17)] {
+            let inputs = rng.pick(&[3, 16, 20]);
+            let shape = random_shape(groups, inputs, outputs, &mut rng);
+            let y = rng.pick(&OUTPUTS);
+            let case = Case::random(Family::Conv2d, shape, x, codec, y, &mut rng);
+            for caps in case.family.caps() {
+                let alone = case.run(caps, &Serial);
+                for threads in [2, 5, 130] {
+                    assert_eq!(case.run(caps, &Reversed(threads)), alone);
+                }
+                assert_eq!(case.run(caps, &Threads(3)), alone);
+            }
+        }
+    }
+}
+
+#[test]
+fn hostile_geometry_is_refused() {
+    let good = Conv2dShape {
+        batch: 1,
+        input: [2, 2],
+        in_channels: 4,
+        output: [2, 2],
+        out_channels: 4,
+        kernel: [1, 1],
+        stride: [1, 1],
+        dilation: [1, 1],
+        pad: [0, 0],
+        groups: 2,
+        transposed: false,
+    };
+    let (x, mut y) = ([0.0; 16], [0.0; 16]);
+    let mut call = |shape: &Conv2dShape| {
+        let mut memory = crate::testing::Scratch::new(1 << 16);
+        let mut ctx = Ctx {
+            caps: Caps::detect(),
+            par: &Serial,
+            scratch: memory.bytes(),
+        };
+        let weights = Weights {
+            codec: Codec::T2,
+            bytes: &[0x55; 128],
+            scale: None,
+        };
+        let epilogue = Epilogue {
+            x_scale: 1.0,
+            bias: None,
+            residual: None,
+            activation: crate::eltwise::Unary::IDENTITY,
+            out_scale: 1.0,
+            qmax: 0,
+        };
+        let y = ViewMut::F32(&mut y);
+        let result = run(&mut ctx, shape, View::F32(&x), &weights, &epilogue, y);
+        if result.is_err() {
+            for (threads, codec) in [(0, Codec::T5), (usize::MAX, Codec::F32)] {
+                let _ = scratch(Caps::detect(), threads, shape, DType::F32, codec);
+            }
+        }
+        result
+    };
+    assert_eq!(call(&good), Ok(()));
+    for n in [0, 3, usize::MAX, usize::MAX / 2, 1 << 63, 1 << 62, 1 << 33] {
+        for transposed in [false, true] {
+            let good = Conv2dShape { transposed, ..good };
+            for axis in 0..2 {
+                let set = |mut pair: [usize; 2]| {
+                    pair[axis] = n;
+                    pair
+                };
+                let bad = [
+                    Conv2dShape {
+                        input: set(good.input),
+                        ..good
+                    },
+                    Conv2dShape {
+                        output: set(good.output),
+                        ..good
+                    },
+                    Conv2dShape {
+                        kernel: set(good.kernel),
+                        ..good
+                    },
+                ];
+                for shape in bad {
+                    assert_eq!(call(&shape), Err(Invalid), "{shape:?}");
+                }
+                // These change no length, so some values are fine.
+                let changed = [
+                    Conv2dShape {
+                        stride: set(good.stride),
+                        ..good
+                    },
+                    Conv2dShape {
+                        dilation: set(good.dilation),
+                        ..good
+                    },
+                    Conv2dShape {
+                        pad: set(good.pad),
+                        ..good
+                    },
+                ];
+                for shape in changed {
+                    assert_eq!(call(&shape), shape.check(), "{shape:?}");
+                }
+            }
+            let bad = [
+                Conv2dShape { batch: n, ..good },
+                Conv2dShape {
+                    in_channels: n,
+                    ..good
+                },
+                Conv2dShape {
+                    out_channels: n,
+                    ..good
+                },
+                Conv2dShape { groups: n, ..good },
+            ];
+            for shape in bad {
+                assert_eq!(call(&shape), Err(Invalid), "{shape:?}");
+            }
+        }
+    }
+}

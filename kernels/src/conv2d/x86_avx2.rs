@@ -1,0 +1,17 @@
+//! AVX2: decoded panels and a tile of 6 rows x 16 outputs, see
+//! [`isa::x86_avx2::product`](crate::isa::x86_avx2::product).
+
+use super::ImageRows;
+use crate::isa::x86_avx2::product;
+use crate::product::Kernel;
+use crate::{Caps, Variant};
+
+/// Row of the family's table.
+pub(super) const VARIANT: Variant<Kernel<ImageRows>> = Variant {
+    name: "x86_avx2",
+    needs: Caps::AVX2,
+    run: Kernel {
+        scratch: product::scratch,
+        run: product::run::<ImageRows>,
+    },
+};

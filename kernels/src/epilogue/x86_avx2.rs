@@ -1,0 +1,165 @@
+//! The epilogue eight outputs at a time. The same operations in the same order
+//! as [`Finish::scalar`], none of them fused, so the results are the same bits.
+
+use super::{Finish, Out};
+use crate::View;
+use crate::eltwise::{Unary, UnaryKind, scalar::apply};
+use core::arch::x86_64::*;
+
+/// Lanes of a register.
+const LANES: usize = 8;
+
+impl Finish<'_> {
+    /// As [`scalar`](Self::scalar).
+    ///
+    /// # Safety
+    ///
+    /// As for [`scalar`](Self::scalar); the CPU has AVX2.
+    #[target_feature(enable = "avx2")]
+    pub(crate) unsafe fn x86_avx2(&self, row: usize, first: usize, sums: &mut [f32]) {
+        let (whole, rest) = sums.split_at_mut(sums.len() / LANES * LANES);
+        let after = first + whole.len();
+        for (i, eight) in whole.as_chunks_mut::<LANES>().0.iter_mut().enumerate() {
+            // SAFETY: the caller promises AVX2 and that these elements are its own.
+            unsafe { self.eight(row, first + i * LANES, eight) };
+        }
+        if !rest.is_empty() {
+            // SAFETY: as above.
+            unsafe { self.scalar(row, after, rest) };
+        }
+    }
+
+    /// Outputs `first..first + 8` of `row`.
+    #[target_feature(enable = "avx2")]
+    unsafe fn eight(&self, row: usize, first: usize, sums: &[f32; LANES]) {
+        let at = row * self.outputs + first;
+        // SAFETY: eight floats.
+        let mut t = unsafe { _mm256_loadu_ps(sums.as_ptr()) };
+        let mut scale = _mm256_set1_ps(self.x_scale);
+        if let Some(w_scale) = self.w_scale {
+            scale = _mm256_mul_ps(scale, load(&w_scale[first..]));
+        }
+        t = _mm256_mul_ps(t, scale);
+        if let Some(bias) = self.bias {
+            t = _mm256_add_ps(t, load(&bias[first..]));
+        }
+        if let Some(residual) = &self.residual {
+            let scale = _mm256_set1_ps(residual.scale);
+            let r = match residual.values {
+                View::F32(r) => load(&r[at..]),
+                View::I16(r) => _mm256_mul_ps(load_i16(&r[at..]), scale),
+                View::I8(r) => _mm256_mul_ps(load_i8(&r[at..]), scale),
+                _ => _mm256_setzero_ps(),
+            };
+            t = _mm256_add_ps(t, r);
+        }
+        t = activate(&self.activation, t);
+        match &self.y {
+            Out::F32(y) => {
+                // SAFETY: the caller promises that these elements are its own.
+                let y = unsafe { y.part(at..at + LANES) };
+                store(t, y);
+            }
+            Out::I16(y) => {
+                // SAFETY: as above.
+                let y = unsafe { y.part(at..at + LANES) };
+                let q = self.quantise(t);
+                let words =
+                    _mm_packs_epi32(_mm256_castsi256_si128(q), _mm256_extracti128_si256(q, 1));
+                if let Some(y) = y.first_chunk_mut::<LANES>() {
+                    // SAFETY: eight 16-bit integers.
+                    unsafe { _mm_storeu_si128(y.as_mut_ptr().cast(), words) };
+                }
+            }
+            Out::I8(y) => {
+                // SAFETY: as above.
+                let y = unsafe { y.part(at..at + LANES) };
+                let q = self.quantise(t);
+                let words =
+                    _mm_packs_epi32(_mm256_castsi256_si128(q), _mm256_extracti128_si256(q, 1));
+                let bytes = _mm_packs_epi16(words, words);
+                if let Some(y) = y.first_chunk_mut::<LANES>() {
+                    // SAFETY: eight bytes.
+                    unsafe { _mm_storel_epi64(y.as_mut_ptr().cast(), bytes) };
+                }
+            }
+        }
+    }
+
+    /// [`quantize_one`](crate::quantize::quantize_one) of each lane.
+    #[target_feature(enable = "avx2")]
+    fn quantise(&self, t: __m256) -> __m256i {
+        let bound = _mm256_set1_ps(self.qmax as f32);
+        let t = _mm256_mul_ps(t, _mm256_set1_ps(self.inverse_scale));
+        // The second operand is the result where the first is NaN.
+        let t = _mm256_max_ps(t, _mm256_sub_ps(_mm256_setzero_ps(), bound));
+        _mm256_cvtps_epi32(_mm256_min_ps(t, bound))
+    }
+}
+
+#[target_feature(enable = "avx2")]
+fn activate(activation: &Unary, t: __m256) -> __m256 {
+    let zero = _mm256_setzero_ps();
+    match activation.kind {
+        UnaryKind::Identity => t,
+        UnaryKind::Relu => _mm256_max_ps(t, zero),
+        UnaryKind::Clip => {
+            let (low, high) = (
+                _mm256_set1_ps(activation.alpha),
+                _mm256_set1_ps(activation.beta),
+            );
+            _mm256_min_ps(_mm256_max_ps(t, low), high)
+        }
+        _ => {
+            let mut lanes = [0.0; LANES];
+            store(t, &mut lanes);
+            lanes.iter_mut().for_each(|t| *t = apply(activation, *t));
+            load(&lanes)
+        }
+    }
+}
+
+/// The first eight values; zeros where there are fewer.
+#[target_feature(enable = "avx2")]
+fn load(values: &[f32]) -> __m256 {
+    match values.first_chunk::<LANES>() {
+        // SAFETY: eight floats.
+        Some(values) => unsafe { _mm256_loadu_ps(values.as_ptr()) },
+        None => _mm256_setzero_ps(),
+    }
+}
+
+/// As [`load`], converted.
+#[target_feature(enable = "avx2")]
+fn load_i16(values: &[i16]) -> __m256 {
+    match values.first_chunk::<LANES>() {
+        Some(values) => {
+            // SAFETY: eight 16-bit integers.
+            let words = unsafe { _mm_loadu_si128(values.as_ptr().cast()) };
+            _mm256_cvtepi32_ps(_mm256_cvtepi16_epi32(words))
+        }
+        None => _mm256_setzero_ps(),
+    }
+}
+
+/// As [`load`], converted.
+#[target_feature(enable = "avx2")]
+fn load_i8(values: &[i8]) -> __m256 {
+    match values.first_chunk::<LANES>() {
+        Some(values) => {
+            // SAFETY: eight bytes.
+            let bytes = unsafe { _mm_loadl_epi64(values.as_ptr().cast()) };
+            _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(bytes))
+        }
+        None => _mm256_setzero_ps(),
+    }
+}
+
+/// Stores to the first eight elements, if there are as many.
+#[target_feature(enable = "avx2")]
+fn store(t: __m256, out: &mut [f32]) {
+    if let Some(out) = out.first_chunk_mut::<LANES>() {
+        // SAFETY: eight floats.
+        unsafe { _mm256_storeu_ps(out.as_mut_ptr(), t) };
+    }
+}

@@ -1,0 +1,15 @@
+//! The reference: [`product::scalar`](crate::product::scalar).
+
+use super::MatrixRows;
+use crate::product::{Kernel, scalar};
+use crate::{Caps, Variant};
+
+/// Row of the family's table.
+pub(super) const VARIANT: Variant<Kernel<MatrixRows>> = Variant {
+    name: "scalar",
+    needs: Caps::SCALAR,
+    run: Kernel {
+        scratch: scalar::scratch,
+        run: scalar::run::<MatrixRows>,
+    },
+};

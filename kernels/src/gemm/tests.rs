@@ -1,0 +1,277 @@
+use super::*;
+use crate::testing::{Case, Family, OUTPUTS, Reversed, Rng, Threads, inputs, product_shape};
+use crate::{Residual, Serial};
+use std::vec;
+use std::vec::Vec;
+
+fn case(m: usize, n: usize, k: usize, x: DType, codec: Codec, y: DType, rng: &mut Rng) -> Case {
+    Case::random(Family::Gemm, product_shape(m, n, k), x, codec, y, rng)
+}
+
+#[test]
+fn agrees_around_the_tiles_edges() {
+    let mut rng = Rng::new(10);
+    for (x, codec) in inputs() {
+        for m in [1, 2, 5, 6, 7, 13, 16, 17] {
+            for n in [1, 10, 15, 16, 17] {
+                let k = rng.pick(&[1, 2, 3, 4, 5, 15, 16, 17, 19, 20, 21, 31, 64, 127, 131]);
+                let y = rng.pick(&OUTPUTS);
+                case(m, n, k, x, codec, y, &mut rng).check(&Serial);
+            }
+        }
+    }
+}
+
+#[test]
+fn agrees_on_every_depth() {
+    let mut rng = Rng::new(11);
+    for (x, codec) in inputs() {
+        for k in (1..70).chain([127, 128, 129, 130, 255, 256, 257, 509]) {
+            case(3, 7, k, x, codec, DType::F32, &mut rng).check(&Serial);
+        }
+    }
+}
+
+#[test]
+fn agrees_for_every_dtype_and_epilogue() {
+    let mut rng = Rng::new(12);
+    for (x, codec) in inputs() {
+        for y in OUTPUTS {
+            for _ in 0..12 {
+                let (m, n, k) = (1 + rng.below(20), 1 + rng.below(40), 1 + rng.below(90));
+                case(m, n, k, x, codec, y, &mut rng).check(&Serial);
+            }
+        }
+    }
+}
+
+#[test]
+fn spans_of_several_panels_agree() {
+    let mut rng = Rng::new(13);
+    // 40 outputs are three blocks; a panel of k = 1100 is 70 KB in f32, so that
+    // one fits the budget, and all of them in i8.
+    for (x, codec) in inputs() {
+        case(8, 40, 1100, x, codec, DType::F32, &mut rng).check(&Serial);
+    }
+}
+
+#[test]
+fn threads_do_not_change_results() {
+    let mut rng = Rng::new(14);
+    for (x, codec) in inputs() {
+        for (m, n) in [(1, 97), (50, 10), (33, 33), (7, 1)] {
+            let k = 1 + rng.below(60);
+            let y = rng.pick(&OUTPUTS);
+            let case = case(m, n, k, x, codec, y, &mut rng);
+            for caps in case.family.caps() {
+                let alone = case.run(caps, &Serial);
+                for threads in [2, 3, 8, 200] {
+                    assert_eq!(case.run(caps, &Reversed(threads)), alone);
+                }
+                assert_eq!(case.run(caps, &Threads(4)), alone);
+            }
+        }
+    }
+}
+
+#[test]
+fn invalid_codes_give_the_same_bits_on_every_variant() {
+    let mut rng = Rng::new(15);
+    for (x, codec) in inputs().into_iter().filter(|(_, c)| c.is_ternary()) {
+        for k in [37, 48, 333] {
+            let mut case = case(9, 20, k, x, codec, DType::F32, &mut rng);
+            case.bytes.iter_mut().for_each(|b| *b = rng.next() as u8);
+            let shape = case.family.matrix(&case.shape);
+            codec
+                .unpack_f32(&shape, &case.bytes, &mut case.weights)
+                .unwrap();
+            assert!(case.weights.contains(&2.0));
+            case.check(&Serial);
+        }
+    }
+}
+
+/// The largest k at which sums are exact, with everything as large as it gets.
+#[test]
+fn the_deepest_integer_sums_are_exact() {
+    let mut rng = Rng::new(16);
+    for (x, k) in [(DType::I8, 100_003), (DType::I16, max_k(DType::I16))] {
+        for (value, w) in [(i16::MIN, 1), (i16::MIN, -1), (i16::MAX, 1), (i16::MAX, -1)] {
+            let mut case = case(2, 2, k, x, Codec::T2, DType::F32, &mut rng);
+            match &mut case.x {
+                crate::testing::Buffer::I8(x) => x.fill((value >> 8) as i8),
+                crate::testing::Buffer::I16(x) => x.fill(value),
+                _ => unreachable!(),
+            }
+            let matrix = case.family.matrix(&case.shape);
+            let trits = vec![w; case.weights.len()];
+            Codec::T2
+                .pack_trits(&matrix, &trits, &mut case.bytes)
+                .unwrap();
+            case.weights.fill(w.into());
+            case.check(&Serial);
+        }
+    }
+}
+
+use crate::max_k;
+
+#[test]
+fn depths_beyond_the_bound_are_refused() {
+    for x in [DType::I8, DType::I16] {
+        let size = |k| Size::new(GemmShape { m: 1, n: 1, k }.matrix(), 1, x, Codec::T2);
+        assert!(size(max_k(x)).is_ok());
+        assert_eq!(size(max_k(x) + 1).err(), Some(Invalid));
+    }
+    assert_eq!(max_k(DType::I64), 0);
+}
+
+#[test]
+fn calls_that_do_not_fit_are_refused() {
+    let mut rng = Rng::new(17);
+    for x in [DType::F32, DType::I8] {
+        let case = case(3, 17, 21, x, Codec::T2, DType::F32, &mut rng);
+        let shape = GemmShape { m: 3, n: 17, k: 21 };
+        let good = case.epilogue();
+        let weights = Weights {
+            codec: case.codec,
+            bytes: &case.bytes,
+            scale: None,
+        };
+        let values: Vec<f32> = vec![0.0; 60];
+        let residual = |values| Epilogue {
+            residual: Some(Residual { values, scale: 1.0 }),
+            ..good
+        };
+        let short = View::F32(&values[..50]);
+        let wrong_type = View::I32(&[0; 51]);
+        for caps in case.family.caps() {
+            let needed = scratch(caps, 1, &shape, x, Codec::T2);
+            let mut memory = crate::testing::Scratch::new(needed + 64);
+            let memory = memory.bytes();
+            let mut call = |shape: &GemmShape, w: &Weights<'_>, e: &Epilogue<'_>, n: usize| {
+                let (mut y, mut q) = (vec![7.0; n], vec![7i8; n]);
+                let mut ctx = Ctx {
+                    caps,
+                    par: &Serial,
+                    scratch: &mut memory[..needed],
+                };
+                let result = run(&mut ctx, shape, case.x.view(), w, e, ViewMut::F32(&mut y));
+                assert!(result.is_ok() || y.iter().all(|v| *v == 7.0));
+                let quantised = run(&mut ctx, shape, case.x.view(), w, e, ViewMut::I8(&mut q));
+                assert!(result.is_ok() || quantised.is_err());
+                (result, quantised)
+            };
+            let small = Epilogue { qmax: 127, ..good };
+            assert_eq!(call(&shape, &weights, &small, 51), (Ok(()), Ok(())));
+            for qmax in [0, -1, 128, i32::MIN, i32::MAX] {
+                let epilogue = Epilogue { qmax, ..good };
+                assert_eq!(
+                    call(&shape, &weights, &epilogue, 51),
+                    (Ok(()), Err(Invalid))
+                );
+            }
+            let refused = [
+                (shape, weights, small, 50),
+                (shape, weights, small, 52),
+                (GemmShape { k: 20, ..shape }, weights, small, 51),
+                (GemmShape { m: 0, ..shape }, weights, small, 51),
+                (GemmShape { n: 33, ..shape }, weights, small, 51),
+                (
+                    GemmShape {
+                        m: usize::MAX,
+                        n: 2,
+                        k: 2,
+                    },
+                    weights,
+                    small,
+                    51,
+                ),
+                (
+                    GemmShape {
+                        m: 3,
+                        n: usize::MAX,
+                        k: 21,
+                    },
+                    weights,
+                    small,
+                    51,
+                ),
+                (
+                    GemmShape {
+                        m: 3,
+                        n: 17,
+                        k: usize::MAX,
+                    },
+                    weights,
+                    small,
+                    51,
+                ),
+                (
+                    shape,
+                    Weights {
+                        bytes: &case.bytes[1..],
+                        ..weights
+                    },
+                    small,
+                    51,
+                ),
+                (
+                    shape,
+                    Weights {
+                        scale: Some(&values[..16]),
+                        ..weights
+                    },
+                    small,
+                    51,
+                ),
+                (
+                    shape,
+                    Weights {
+                        codec: Codec::Plain,
+                        ..weights
+                    },
+                    small,
+                    51,
+                ),
+                (
+                    shape,
+                    Weights {
+                        codec: Codec::F32,
+                        ..weights
+                    },
+                    small,
+                    51,
+                ),
+                (
+                    shape,
+                    weights,
+                    Epilogue {
+                        bias: Some(&values[..18]),
+                        ..small
+                    },
+                    51,
+                ),
+                (shape, weights, residual(short), 51),
+                (shape, weights, residual(wrong_type), 51),
+            ];
+            for (i, (shape, weights, epilogue, len)) in refused.iter().enumerate() {
+                let (result, _) = call(shape, weights, epilogue, *len);
+                assert_eq!(result, Err(Invalid), "call {i}");
+            }
+            if needed > 0 {
+                let mut y = vec![0.0; 51];
+                for scratch in [0..needed - 1, 1..needed + 1] {
+                    let mut ctx = Ctx {
+                        caps,
+                        par: &Serial,
+                        scratch: &mut memory[scratch],
+                    };
+                    let y = ViewMut::F32(&mut y);
+                    let result = run(&mut ctx, &shape, case.x.view(), &weights, &small, y);
+                    assert_eq!(result, Err(Invalid));
+                }
+            }
+        }
+    }
+}

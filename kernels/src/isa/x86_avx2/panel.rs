@@ -1,0 +1,184 @@
+//! Decoded panels: a block of 16 outputs in the form that a tile multiplies
+//! with. `k = tap * channels + channel` without filler between taps; groups of
+//! `STEP` consecutive k lie together:
+//!
+//! ```text
+//! f32   STEP 1   [k]    [16 outputs]       f32 weights
+//! i16   STEP 2   [k / 2][16 outputs][2]    i16 weights
+//! i8    STEP 4   [k / 4][16 outputs][4]    u8 weights plus one
+//! ```
+//!
+//! Where `k` is no multiple of `STEP`, the last group's rest is undefined and
+//! the activations there are zero.
+
+use super::codes::{Quad, quad};
+use crate::layout::{BLOCK, t2};
+use crate::{Codec, DType, Matrix};
+use core::arch::x86_64::*;
+
+/// The form of panel for one activation dtype.
+pub(crate) trait Panel: Copy + Sync {
+    /// k values of a group.
+    const STEP: usize;
+    /// Bytes of a weight.
+    const WEIGHT: usize;
+
+    /// Stores the first `count` k of a quad at `k`.
+    ///
+    /// # Safety
+    ///
+    /// The CPU has AVX2; `panel` has room for `k + count` rounded up to `STEP`.
+    unsafe fn store(panel: *mut u8, k: usize, count: usize, quad: Quad);
+}
+
+/// `STEP` and `WEIGHT` of a dtype that products take.
+pub(crate) fn form(x: DType) -> (usize, usize) {
+    match x {
+        DType::I8 => (<i8 as Panel>::STEP, <i8 as Panel>::WEIGHT),
+        DType::I16 => (<i16 as Panel>::STEP, <i16 as Panel>::WEIGHT),
+        _ => (<f32 as Panel>::STEP, <f32 as Panel>::WEIGHT),
+    }
+}
+
+/// Decodes a block into `panel`. [`Codec::F32`] has this form already.
+///
+/// # Safety
+///
+/// The CPU has AVX2 and F16C; `block` is a block of the array and `panel` has
+/// room for `taps * channels`, rounded up to `STEP`, times `16 * WEIGHT` bytes.
+#[target_feature(enable = "avx2,f16c")]
+pub(crate) unsafe fn decode<T: Panel>(codec: Codec, matrix: &Matrix, block: &[u8], panel: *mut u8) {
+    let channels = matrix.channels;
+    match codec {
+        Codec::T2 | Codec::T5 => {
+            let quads = channels.next_multiple_of(t2::TAP_UNIT) / 4;
+            for tap in 0..matrix.taps {
+                for channel in (0..channels).step_by(4) {
+                    let quad = quad(codec, block, tap * quads + channel / 4);
+                    let (k, count) = (tap * channels + channel, 4.min(channels - channel));
+                    // SAFETY: k + count <= taps * channels.
+                    unsafe { T::store(panel, k, count, quad) };
+                }
+            }
+        }
+        // SAFETY: dense codecs come with f32 activations only, whose panels have
+        // the room that is promised.
+        Codec::F16 if T::WEIGHT == 4 => unsafe { decode_f16(block, panel) },
+        _ => {}
+    }
+}
+
+/// # Safety
+///
+/// The CPU has AVX2 and F16C; `panel` has room for twice the block.
+#[target_feature(enable = "avx2,f16c")]
+unsafe fn decode_f16(block: &[u8], panel: *mut u8) {
+    for (i, eight) in block.as_chunks::<16>().0.iter().enumerate() {
+        // SAFETY: 16 bytes are read, 32 written at twice their index.
+        unsafe {
+            let halves = _mm_loadu_si128(eight.as_ptr().cast());
+            _mm256_storeu_ps(panel.add(i * 32).cast(), _mm256_cvtph_ps(halves));
+        }
+    }
+}
+
+/// The codes of a quad as bytes.
+#[target_feature(enable = "avx2")]
+fn bytes(quad: Quad) -> [u8; 64] {
+    let mut out = [0; 64];
+    let start = out.as_mut_ptr();
+    // SAFETY: 64 bytes.
+    unsafe {
+        _mm256_storeu_si256(start.cast(), quad[0]);
+        _mm256_storeu_si256(start.add(32).cast(), quad[1]);
+    }
+    out
+}
+
+impl Panel for f32 {
+    const STEP: usize = 1;
+    const WEIGHT: usize = 4;
+
+    #[target_feature(enable = "avx2")]
+    unsafe fn store(panel: *mut u8, k: usize, count: usize, quad: Quad) {
+        let (mask, one) = (_mm256_set1_epi32(0xff), _mm256_set1_epi32(1));
+        for j in 0..count {
+            let shift = _mm_cvtsi32_si128(8 * j as i32);
+            for (half, codes) in quad.iter().enumerate() {
+                let code = _mm256_and_si256(_mm256_srl_epi32(*codes, shift), mask);
+                let weights = _mm256_cvtepi32_ps(_mm256_sub_epi32(code, one));
+                let at = ((k + j) * BLOCK + half * 8) * Self::WEIGHT;
+                // SAFETY: row k + j has room.
+                unsafe { _mm256_storeu_ps(panel.add(at).cast(), weights) };
+            }
+        }
+    }
+}
+
+impl Panel for i16 {
+    const STEP: usize = 2;
+    const WEIGHT: usize = 2;
+
+    #[target_feature(enable = "avx2")]
+    unsafe fn store(panel: *mut u8, k: usize, count: usize, quad: Quad) {
+        const GROUP: usize = BLOCK * 2 * 2;
+        if k.is_multiple_of(2) && count.is_multiple_of(2) {
+            let one = _mm256_set1_epi16(1);
+            for pair in 0..count / 2 {
+                // Bytes 2 * pair and 2 * pair + 1 of every four, zero-extended.
+                let first =
+                    _mm256_set1_epi32(0x80_01_80_00_u32 as i32 + 0x00_02_00_02 * pair as i32);
+                let base = _mm256_setr_epi32(
+                    0,
+                    0x0004_0004,
+                    0x0008_0008,
+                    0x000c_000c,
+                    0,
+                    0x0004_0004,
+                    0x0008_0008,
+                    0x000c_000c,
+                );
+                let select = _mm256_add_epi32(first, base);
+                for (half, codes) in quad.iter().enumerate() {
+                    let weights = _mm256_sub_epi16(_mm256_shuffle_epi8(*codes, select), one);
+                    let at = (k / 2 + pair) * GROUP + half * 32;
+                    // SAFETY: both k of the group are below k + count.
+                    unsafe { _mm256_storeu_si256(panel.add(at).cast(), weights) };
+                }
+            }
+            return;
+        }
+        let codes = bytes(quad);
+        for (j, o) in (0..count).flat_map(|j| (0..BLOCK).map(move |o| (j, o))) {
+            let weight = i16::from(codes[4 * o + j]) - 1;
+            let at = (k + j) / 2 * GROUP + (2 * o + (k + j) % 2) * Self::WEIGHT;
+            // SAFETY: the group of k + j has room.
+            unsafe { panel.add(at).cast::<i16>().write_unaligned(weight) };
+        }
+    }
+}
+
+impl Panel for i8 {
+    const STEP: usize = 4;
+    const WEIGHT: usize = 1;
+
+    #[target_feature(enable = "avx2")]
+    unsafe fn store(panel: *mut u8, k: usize, count: usize, quad: Quad) {
+        const GROUP: usize = BLOCK * 4;
+        if k.is_multiple_of(4) && count == 4 {
+            // SAFETY: the group at k has room for its 64 bytes.
+            unsafe {
+                let at = panel.add(k / 4 * GROUP);
+                _mm256_storeu_si256(at.cast(), quad[0]);
+                _mm256_storeu_si256(at.add(32).cast(), quad[1]);
+            }
+            return;
+        }
+        let codes = bytes(quad);
+        for (j, o) in (0..count).flat_map(|j| (0..BLOCK).map(move |o| (j, o))) {
+            let at = (k + j) / 4 * GROUP + 4 * o + (k + j) % 4;
+            // SAFETY: the group of k + j has room.
+            unsafe { panel.add(at).write(codes[4 * o + j]) };
+        }
+    }
+}

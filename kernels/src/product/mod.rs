@@ -1,0 +1,236 @@
+//! What gemm and conv2d have in common: a product of rows of the input with
+//! packed weights.
+//!
+//! ```text
+//! for each group g, block b of 16 outputs, output row p:
+//!     for each tap, channel c:                        // k ascending
+//!         sums[0..16] += x[source(p, tap) + g * channels + c] * w[g][b][tap][c][0..16]
+//!     y[p][outputs of b] = epilogue(sums)
+//! ```
+//!
+//! A family says through [`Rows`] where the input of an output row lies; a
+//! matrix product has one tap and rows that follow each other. A *unit* is one
+//! block of one group. Work is split over units or over rows, never over k, so
+//! that the number of threads does not change results.
+//!
+//! Integer sums are exact for at most [`max_k`] products. Beyond that a call is
+//! refused; sums of valid weights then cannot overflow, and those of invalid
+//! ones wrap alike in every variant.
+
+use crate::epilogue::{Epilogue, Finish};
+use crate::layout::{BLOCK, Matrix, Weights};
+use crate::par::{share, tasks_for};
+use crate::{Caps, Codec, Ctx, DType, Invalid, Variant, View, ViewMut};
+use core::ops::Range;
+
+pub(crate) mod scalar;
+
+/// The largest number of products that a sum may have with activations of this
+/// dtype: `2 * max|x| * k` fits an i32, where 2 is the largest trit code and
+/// `max|x|` is 128 or 32768. No limit for f32; 0 for a dtype that no product takes.
+pub const fn max_k(x: DType) -> usize {
+    match x {
+        DType::F32 => usize::MAX,
+        DType::I8 => (i32::MAX / (2 * 128)) as usize,
+        DType::I16 => (i32::MAX / (2 * 32768)) as usize,
+        _ => 0,
+    }
+}
+
+/// Where the input of an output row lies.
+pub(crate) trait Rows: Copy + Sync {
+    /// Height and width of the kernel, whose taps are counted row by row.
+    fn kernel(&self) -> [usize; 2];
+    /// Splits an output row's number into image, height and width.
+    fn position(&self, row: usize) -> [usize; 3];
+    /// Index in `x` of channel 0 of group 0 that a tap reads; `None` for zeros.
+    fn source(&self, position: [usize; 3], tap: [usize; 2]) -> Option<usize>;
+}
+
+/// Sizes of a product; what scratch depends on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Size {
+    /// Shape of the weights; nothing in it is 0 and its bytes fit `usize`.
+    pub(crate) matrix: Matrix,
+    /// Output rows.
+    pub(crate) rows: usize,
+    /// Element type of the input.
+    pub(crate) x: DType,
+    /// How the weights are stored.
+    pub(crate) codec: Codec,
+}
+
+impl Size {
+    /// Checks what does not depend on buffers.
+    pub(crate) fn new(
+        matrix: Matrix,
+        rows: usize,
+        x: DType,
+        codec: Codec,
+    ) -> Result<Size, Invalid> {
+        let Matrix { taps, channels, .. } = matrix;
+        let k = taps.checked_mul(channels).ok_or(Invalid)?;
+        let outputs = matrix.groups.checked_mul(matrix.outputs).ok_or(Invalid)?;
+        let fits = matrix.len().is_some_and(|len| len > 0)
+            && codec.packed_len(&matrix).is_some()
+            && outputs.checked_mul(rows).is_some()
+            && (x == DType::F32 || codec.is_ternary())
+            && k <= max_k(x);
+        if fits {
+            Ok(Size {
+                matrix,
+                rows,
+                x,
+                codec,
+            })
+        } else {
+            Err(Invalid)
+        }
+    }
+
+    /// Outputs over all groups.
+    fn outputs(&self) -> usize {
+        self.matrix.groups * self.matrix.outputs
+    }
+}
+
+/// A checked product.
+pub(crate) struct Problem<'a, R> {
+    pub(crate) size: Size,
+    pub(crate) rows: R,
+    pub(crate) x: View<'a>,
+    weights: &'a [u8],
+    block_len: usize,
+    pub(crate) finish: Finish<'a>,
+}
+
+impl<'a, R: Rows> Problem<'a, R> {
+    /// Checks the weights, the epilogue and the output. Reads of `x` are checked
+    /// by the variants, so `rows` is not trusted.
+    pub(crate) fn new(
+        size: Size,
+        rows: R,
+        x: View<'a>,
+        w: &Weights<'a>,
+        epilogue: &Epilogue<'a>,
+        y: ViewMut<'a>,
+    ) -> Result<Self, Invalid> {
+        if x.dtype() != size.x || w.codec != size.codec || !w.fits(&size.matrix) {
+            return Err(Invalid);
+        }
+        let finish = Finish::new(epilogue, w.scale, size.x, size.rows, size.outputs(), y)?;
+        Ok(Problem {
+            size,
+            rows,
+            x,
+            weights: w.bytes,
+            block_len: size.codec.block_len(&size.matrix).ok_or(Invalid)?,
+            finish,
+        })
+    }
+
+    /// The packed weights of a unit.
+    pub(crate) fn block(&self, unit: usize) -> &'a [u8] {
+        &self.weights[unit * self.block_len..][..self.block_len]
+    }
+
+    /// A unit's group and its block in it.
+    pub(crate) fn locate(&self, unit: usize) -> (usize, usize) {
+        let blocks = self.size.matrix.blocks();
+        (unit / blocks, unit % blocks)
+    }
+
+    /// First output of a unit over all groups, and how many it has.
+    pub(crate) fn outputs(&self, unit: usize) -> (usize, usize) {
+        let (group, block) = self.locate(unit);
+        let in_group = block * BLOCK;
+        (
+            group * self.size.matrix.outputs + in_group,
+            BLOCK.min(self.size.matrix.outputs - in_group),
+        )
+    }
+}
+
+/// What one variant of a family is.
+pub(crate) struct Kernel<R: 'static> {
+    /// Scratch bytes for this many threads.
+    pub(crate) scratch: fn(&Size, usize) -> usize,
+    /// Computes. Unsafe to call without what the variant needs; scratch was
+    /// checked to be as long as `scratch` says and aligned to 64 bytes.
+    pub(crate) run: unsafe fn(&mut Ctx<'_>, &Problem<'_, R>),
+}
+
+/// Scratch bytes of the variant that `caps` choose.
+pub(crate) fn scratch<R>(
+    variants: &'static [Variant<Kernel<R>>],
+    caps: Caps,
+    threads: usize,
+    size: &Size,
+) -> usize {
+    Variant::select(variants, caps).map_or(0, |v| (v.run.scratch)(size, threads.max(1)))
+}
+
+/// Runs the variant that `ctx.caps` choose.
+pub(crate) fn run<R>(
+    variants: &'static [Variant<Kernel<R>>],
+    ctx: &mut Ctx<'_>,
+    problem: &Problem<'_, R>,
+) -> Result<(), Invalid> {
+    let variant = Variant::select(variants, ctx.caps).ok_or(Invalid)?;
+    ctx.check_scratch((variant.run.scratch)(&problem.size, ctx.threads()))?;
+    // SAFETY: `select` chose what this CPU has; scratch was just checked.
+    unsafe { (variant.run.run)(ctx, problem) };
+    Ok(())
+}
+
+/// How a product is cut into tasks.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Split {
+    units: usize,
+    rows: usize,
+    tile: usize,
+    by_units: bool,
+    /// Number of tasks, at least 1.
+    pub(crate) tasks: usize,
+}
+
+impl Split {
+    /// For a variant whose tiles have `tile` rows. Decoding a unit's weights
+    /// counts as much as one tile: whoever splits over rows decodes all of them
+    /// in every task.
+    pub(crate) fn new(size: &Size, threads: usize, tile: usize) -> Split {
+        let units = size.matrix.groups * size.matrix.blocks();
+        let tiles = size.rows.div_ceil(tile);
+        let by_units = tasks_for(threads, units);
+        let by_rows = tasks_for(threads, tiles);
+        let cost = |units: usize, tiles: usize| units as u128 * (tiles as u128 + 1);
+        let units_win =
+            cost(units.div_ceil(by_units), tiles) <= cost(units, tiles.div_ceil(by_rows));
+        Split {
+            units,
+            rows: size.rows,
+            tile,
+            by_units: units_win,
+            tasks: if units_win { by_units } else { by_rows },
+        }
+    }
+
+    /// The units and output rows of one task.
+    pub(crate) fn share(&self, task: usize) -> (Range<usize>, Range<usize>) {
+        if self.by_units {
+            return (share(self.units, self.tasks, task), 0..self.rows);
+        }
+        let tiles = share(self.rows.div_ceil(self.tile), self.tasks, task);
+        let rows = tiles.start * self.tile..(tiles.end * self.tile).min(self.rows);
+        (0..self.units, rows)
+    }
+
+    /// The most units that a task has.
+    pub(crate) fn units_per_task(&self) -> usize {
+        if self.by_units {
+            self.units.div_ceil(self.tasks)
+        } else {
+            self.units
+        }
+    }
+}

@@ -1,0 +1,568 @@
+//! What the families' tests share: random data, hosts with threads, and one
+//! oracle for everything that is a convolution.
+
+use crate::conv2d::{self, Conv2dShape};
+use crate::eltwise::{Unary, UnaryKind};
+use crate::gemm::{self, GemmShape};
+use crate::{
+    Caps, Codec, Ctx, DType, Epilogue, Invalid, Matrix, ParallelFor, Residual, Variant, View,
+    ViewMut, Weights, depthwise,
+};
+use std::vec;
+use std::vec::Vec;
+use std::{format, println};
+
+/// SplitMix64.
+#[derive(Clone, Debug)]
+pub(crate) struct Rng(u64);
+
+impl Rng {
+    pub(crate) fn new(seed: u64) -> Rng {
+        println!("seed {seed}");
+        Rng(seed)
+    }
+
+    pub(crate) fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let z = (self.0 ^ self.0 >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ z >> 31
+    }
+
+    /// In `0..n`.
+    pub(crate) fn below(&mut self, n: usize) -> usize {
+        (self.next() % n as u64) as usize
+    }
+
+    pub(crate) fn pick<T: Copy>(&mut self, from: &[T]) -> T {
+        from[self.below(from.len())]
+    }
+
+    /// In `-1.0..1.0`.
+    pub(crate) fn f32(&mut self) -> f32 {
+        (self.next() >> 40) as f32 / (1 << 23) as f32 - 1.0
+    }
+
+    pub(crate) fn f32s(&mut self, len: usize) -> Vec<f32> {
+        (0..len).map(|_| self.f32()).collect()
+    }
+
+    pub(crate) fn trits(&mut self, len: usize) -> Vec<i8> {
+        (0..len).map(|_| self.below(3) as i8 - 1).collect()
+    }
+}
+
+/// A tensor of the test's own.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Buffer {
+    F32(Vec<f32>),
+    I16(Vec<i16>),
+    I8(Vec<i8>),
+}
+
+impl Buffer {
+    /// Every bit pattern of the integers is possible.
+    pub(crate) fn random(dtype: DType, len: usize, rng: &mut Rng) -> Buffer {
+        match dtype {
+            DType::F32 => Buffer::F32(rng.f32s(len)),
+            DType::I16 => Buffer::I16((0..len).map(|_| rng.next() as i16).collect()),
+            DType::I8 => Buffer::I8((0..len).map(|_| rng.next() as i8).collect()),
+            _ => unreachable!(),
+        }
+    }
+
+    pub(crate) fn view(&self) -> View<'_> {
+        match self {
+            Buffer::F32(v) => View::F32(v),
+            Buffer::I16(v) => View::I16(v),
+            Buffer::I8(v) => View::I8(v),
+        }
+    }
+
+    pub(crate) fn view_mut(&mut self) -> ViewMut<'_> {
+        match self {
+            Buffer::F32(v) => ViewMut::F32(v),
+            Buffer::I16(v) => ViewMut::I16(v),
+            Buffer::I8(v) => ViewMut::I8(v),
+        }
+    }
+
+    pub(crate) fn get(&self, i: usize) -> f64 {
+        match self {
+            Buffer::F32(v) => v[i].into(),
+            Buffer::I16(v) => v[i].into(),
+            Buffer::I8(v) => v[i].into(),
+        }
+    }
+}
+
+/// Scratch, aligned as [`Ctx`] wants it.
+pub(crate) struct Scratch(Vec<Line>, usize);
+
+#[derive(Clone)]
+#[repr(align(64))]
+struct Line(#[expect(dead_code, reason = "read through a pointer")] [u8; 64]);
+
+impl Scratch {
+    /// Filled with a pattern that is no zero in any dtype.
+    pub(crate) fn new(len: usize) -> Scratch {
+        Scratch(vec![Line([0xa5; 64]); len.div_ceil(64)], len)
+    }
+
+    pub(crate) fn bytes(&mut self) -> &mut [u8] {
+        // SAFETY: a line is 64 bytes.
+        unsafe { core::slice::from_raw_parts_mut(self.0.as_mut_ptr().cast(), self.1) }
+    }
+}
+
+/// Claims several threads, and runs tasks on the caller's from the last to the first.
+pub(crate) struct Reversed(pub(crate) usize);
+
+impl ParallelFor for Reversed {
+    fn threads(&self) -> usize {
+        self.0
+    }
+
+    fn run(&self, tasks: usize, f: &(dyn Fn(usize) + Sync)) {
+        assert!((1..=self.0).contains(&tasks));
+        // Neither of these is a task that there is.
+        f(tasks);
+        f(usize::MAX);
+        (0..tasks).rev().for_each(f);
+        (0..tasks).rev().for_each(f);
+    }
+}
+
+/// A thread for every task.
+pub(crate) struct Threads(pub(crate) usize);
+
+impl ParallelFor for Threads {
+    fn threads(&self) -> usize {
+        self.0
+    }
+
+    fn run(&self, tasks: usize, f: &(dyn Fn(usize) + Sync)) {
+        assert!((1..=self.0).contains(&tasks));
+        std::thread::scope(|scope| {
+            (0..tasks).for_each(|i| {
+                scope.spawn(move || f(i));
+            })
+        });
+    }
+}
+
+/// The capabilities that choose each variant which this CPU can run; prints
+/// those that it cannot.
+pub(crate) fn runnable<F>(family: &str, variants: &'static [Variant<F>]) -> Vec<Caps> {
+    let here = |v: &&Variant<F>| {
+        let runs = Caps::detect().has(v.needs);
+        if !runs {
+            println!("skipped: {family} {} needs {}", v.name, v.needs);
+        }
+        runs
+    };
+    variants.iter().filter(here).map(|v| v.needs).collect()
+}
+
+/// The families that are convolutions.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Family {
+    Gemm,
+    Conv2d,
+    Depthwise,
+}
+
+impl Family {
+    pub(crate) fn matrix(self, shape: &Conv2dShape) -> Matrix {
+        match self {
+            Family::Depthwise => depthwise::matrix(shape),
+            _ => shape.matrix(),
+        }
+    }
+
+    pub(crate) fn caps(self) -> Vec<Caps> {
+        match self {
+            Family::Gemm => runnable("gemm", gemm::VARIANTS),
+            Family::Conv2d => runnable("conv2d", conv2d::VARIANTS),
+            Family::Depthwise => runnable("depthwise", depthwise::VARIANTS),
+        }
+    }
+
+    pub(crate) fn scratch(
+        self,
+        caps: Caps,
+        threads: usize,
+        shape: &Conv2dShape,
+        x: DType,
+        codec: Codec,
+    ) -> usize {
+        match self {
+            Family::Gemm => gemm::scratch(caps, threads, &as_gemm(shape), x, codec),
+            Family::Conv2d => conv2d::scratch(caps, threads, shape, x, codec),
+            Family::Depthwise => depthwise::scratch(caps, threads, shape, x, codec),
+        }
+    }
+
+    pub(crate) fn run(
+        self,
+        ctx: &mut Ctx<'_>,
+        shape: &Conv2dShape,
+        x: View<'_>,
+        w: &Weights<'_>,
+        epilogue: &Epilogue<'_>,
+        y: ViewMut<'_>,
+    ) -> Result<(), Invalid> {
+        match self {
+            Family::Gemm => gemm::run(ctx, &as_gemm(shape), x, w, epilogue, y),
+            Family::Conv2d => conv2d::run(ctx, shape, x, w, epilogue, y),
+            Family::Depthwise => depthwise::run(ctx, shape, x, w, epilogue, y),
+        }
+    }
+}
+
+/// A product as the convolution that it is.
+pub(crate) fn product_shape(m: usize, n: usize, k: usize) -> Conv2dShape {
+    Conv2dShape {
+        batch: 1,
+        input: [1, m],
+        in_channels: k,
+        output: [1, m],
+        out_channels: n,
+        kernel: [1, 1],
+        stride: [1, 1],
+        dilation: [1, 1],
+        pad: [0, 0],
+        groups: 1,
+        transposed: false,
+    }
+}
+
+fn as_gemm(shape: &Conv2dShape) -> GemmShape {
+    GemmShape {
+        m: shape.input[1],
+        n: shape.out_channels,
+        k: shape.in_channels,
+    }
+}
+
+/// One call with its data.
+#[derive(Clone, Debug)]
+pub(crate) struct Case {
+    pub(crate) family: Family,
+    pub(crate) shape: Conv2dShape,
+    pub(crate) codec: Codec,
+    pub(crate) x: Buffer,
+    /// Logical weights, as decoded and unscaled.
+    pub(crate) weights: Vec<f32>,
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) w_scale: Option<Vec<f32>>,
+    pub(crate) x_scale: f32,
+    pub(crate) bias: Option<Vec<f32>>,
+    pub(crate) residual: Option<(Buffer, f32)>,
+    pub(crate) activation: Unary,
+    pub(crate) y: DType,
+    pub(crate) out_scale: f32,
+    pub(crate) qmax: i32,
+}
+
+impl Case {
+    /// Random data, and a random choice of epilogue.
+    pub(crate) fn random(
+        family: Family,
+        shape: Conv2dShape,
+        x: DType,
+        codec: Codec,
+        y: DType,
+        rng: &mut Rng,
+    ) -> Case {
+        let matrix = family.matrix(&shape);
+        let outputs = shape.out_channels;
+        let len = matrix.len().unwrap();
+        let mut bytes = vec![0; codec.packed_len(&matrix).unwrap()];
+        if codec.is_ternary() {
+            let trits = rng.trits(len);
+            codec.pack_trits(&matrix, &trits, &mut bytes).unwrap();
+        } else {
+            codec.pack_f32(&matrix, &rng.f32s(len), &mut bytes).unwrap();
+        }
+        let mut weights = vec![0.0; len];
+        codec.unpack_f32(&matrix, &bytes, &mut weights).unwrap();
+
+        let y_len = shape.batch * shape.output[0] * shape.output[1] * outputs;
+        let x = Buffer::random(x, shape.input_len().unwrap(), rng);
+        let activations = [
+            Unary::IDENTITY,
+            Unary::new(UnaryKind::Relu),
+            Unary {
+                kind: UnaryKind::Clip,
+                alpha: -0.5,
+                beta: 1.5,
+            },
+            Unary::new(UnaryKind::HardSwish),
+            Unary {
+                kind: UnaryKind::LeakyRelu,
+                alpha: 0.1,
+                beta: 0.0,
+            },
+        ];
+        let x_scale = match x {
+            Buffer::F32(_) => 1.0,
+            Buffer::I16(_) => 1.0 / 20000.0,
+            Buffer::I8(_) => 1.0 / 90.0,
+        };
+        let residual_type = rng.pick(&[DType::F32, DType::I16, DType::I8]);
+        Case {
+            family,
+            shape,
+            codec,
+            w_scale: (rng.below(4) > 0).then(|| rng.f32s(outputs)),
+            x_scale,
+            bias: (rng.below(2) > 0).then(|| rng.f32s(outputs)),
+            residual: (rng.below(2) > 0).then(|| {
+                let values = Buffer::random(residual_type, y_len, rng);
+                let scale = match values {
+                    Buffer::F32(_) => 1.0,
+                    Buffer::I16(_) => 1.0 / 9000.0,
+                    Buffer::I8(_) => 1.0 / 55.0,
+                };
+                (values, scale)
+            }),
+            activation: rng.pick(&activations),
+            y,
+            out_scale: match y {
+                DType::I8 => 0.02,
+                _ => 0.0001,
+            },
+            qmax: match y {
+                DType::I8 => rng.pick(&[127, 63]),
+                _ => 32767,
+            },
+            x,
+            weights,
+            bytes,
+        }
+    }
+
+    /// What the kernel says.
+    pub(crate) fn run(&self, caps: Caps, par: &dyn ParallelFor) -> Buffer {
+        let rows = self.shape.batch * self.shape.output[0] * self.shape.output[1];
+        let len = rows * self.shape.out_channels;
+        let mut y = match self.y {
+            DType::F32 => Buffer::F32(vec![f32::NAN; len]),
+            DType::I16 => Buffer::I16(vec![i16::MIN; len]),
+            _ => Buffer::I8(vec![i8::MIN; len]),
+        };
+        let x = self.x.view();
+        let (shape, codec) = (&self.shape, self.codec);
+        let len = self
+            .family
+            .scratch(caps, par.threads(), shape, x.dtype(), codec);
+        let mut scratch = Scratch::new(len);
+        let mut ctx = Ctx {
+            caps,
+            par,
+            scratch: scratch.bytes(),
+        };
+        let weights = Weights {
+            codec,
+            bytes: &self.bytes,
+            scale: self.w_scale.as_deref(),
+        };
+        let result = self
+            .family
+            .run(&mut ctx, shape, x, &weights, &self.epilogue(), y.view_mut());
+        assert_eq!(result, Ok(()), "{}", self.describe(caps));
+        y
+    }
+
+    pub(crate) fn epilogue(&self) -> Epilogue<'_> {
+        Epilogue {
+            x_scale: self.x_scale,
+            bias: self.bias.as_deref(),
+            residual: self.residual.as_ref().map(|(values, scale)| Residual {
+                values: values.view(),
+                scale: *scale,
+            }),
+            activation: self.activation,
+            out_scale: self.out_scale,
+            qmax: self.qmax,
+        }
+    }
+
+    fn describe(&self, caps: Caps) -> std::string::String {
+        format!(
+            "{:?} on {caps}: {:?}, x {:?}, {:?}, y {:?}, scale {}, bias {}, residual {:?}, {:?}",
+            self.family,
+            self.shape,
+            self.x.view().dtype(),
+            self.codec,
+            self.y,
+            self.w_scale.is_some(),
+            self.bias.is_some(),
+            self.residual.as_ref().map(|r| r.0.view().dtype()),
+            self.activation,
+        )
+    }
+
+    /// Runs every variant and compares with the oracle: bit by bit for integer
+    /// inputs, otherwise within rounding errors.
+    pub(crate) fn check(&self, par: &dyn ParallelFor) {
+        let expected = self.expected();
+        for caps in self.family.caps() {
+            let found = self.run(caps, par);
+            for (i, expected) in expected.iter().enumerate() {
+                assert!(
+                    expected.allows(found.get(i)),
+                    "{}: y[{i}] = {}, expected {expected:?}",
+                    self.describe(caps),
+                    found.get(i),
+                );
+            }
+        }
+    }
+
+    /// Every output by the book.
+    fn expected(&self) -> Vec<Expected> {
+        let integers = !matches!(self.x, Buffer::F32(_));
+        let outputs = self.shape.out_channels;
+        let sums = convolve(&self.shape, &self.x, &self.weights);
+        sums.iter()
+            .enumerate()
+            .map(|(i, &(sum, size))| {
+                let o = i % outputs;
+                let w_scale = self.w_scale.as_ref().map_or(1.0, |s| s[o]);
+                let bias = self.bias.as_ref().map(|b| b[o]);
+                let residual = self.residual.as_ref().map(|(r, scale)| match r {
+                    Buffer::F32(r) => r[i],
+                    _ => r.get(i) as f32 * scale,
+                });
+                if integers {
+                    let mut t = sum as i32 as f32 * (self.x_scale * w_scale);
+                    t = bias.map_or(t, |b| t + b);
+                    t = residual.map_or(t, |r| t + r);
+                    t = activation(&self.activation, t);
+                    return Expected::Exactly(self.quantised(t));
+                }
+                let w_scale = f64::from(w_scale);
+                let (bias, residual) = (
+                    f64::from(bias.unwrap_or(0.0)),
+                    f64::from(residual.unwrap_or(0.0)),
+                );
+                let t = sum * w_scale + bias + residual;
+                let size = size * w_scale.abs() + bias.abs() + residual.abs();
+                let terms = self.weights.len() / outputs + 8;
+                let error = 2.0 * size * terms as f64 * f64::from(f32::EPSILON) + 1e-30;
+                let t = f64::from(activation(&self.activation, t as f32));
+                if self.y == DType::F32 {
+                    return Expected::About(t, error);
+                }
+                let (scale, qmax) = (f64::from(self.out_scale), f64::from(self.qmax));
+                Expected::About((t / scale).clamp(-qmax, qmax), 0.501 + error / scale)
+            })
+            .collect()
+    }
+
+    /// The last step of the epilogue.
+    fn quantised(&self, t: f32) -> f64 {
+        if self.y == DType::F32 {
+            return t.into();
+        }
+        let q = t * (1.0 / self.out_scale);
+        if q.is_nan() {
+            return -f64::from(self.qmax);
+        }
+        let bound = self.qmax as f32;
+        q.max(-bound).min(bound).round_ties_even().into()
+    }
+}
+
+fn activation(f: &Unary, t: f32) -> f32 {
+    match f.kind {
+        UnaryKind::Identity => t,
+        UnaryKind::Relu => t.max(0.0),
+        UnaryKind::Clip => t.max(f.alpha).min(f.beta),
+        _ => crate::eltwise::scalar::apply(f, t),
+    }
+}
+
+/// What an output may be.
+#[derive(Clone, Copy, Debug)]
+enum Expected {
+    Exactly(f64),
+    About(f64, f64),
+}
+
+impl Expected {
+    fn allows(self, found: f64) -> bool {
+        match self {
+            Expected::Exactly(expected) => found == expected,
+            Expected::About(expected, error) => (found - expected).abs() <= error,
+        }
+    }
+}
+
+/// The convolution as its definition reads, `weights[group][output][tap][channel]`:
+/// for every output the sum, and the sum of the products' sizes. A transposed
+/// one scatters.
+fn convolve(s: &Conv2dShape, x: &Buffer, weights: &[f32]) -> Vec<(f64, f64)> {
+    let [in_height, in_width] = s.input;
+    let [out_height, out_width] = s.output;
+    let (inputs, outputs) = (s.in_channels / s.groups, s.out_channels / s.groups);
+    let taps = s.kernel[0] * s.kernel[1];
+    let mut y = vec![(0.0, 0.0); s.batch * out_height * out_width * s.out_channels];
+    let mut add = |image: usize, from: [usize; 2], to: [usize; 2], tap: usize| {
+        let x_at = ((image * in_height + from[0]) * in_width + from[1]) * s.in_channels;
+        let y_at = ((image * out_height + to[0]) * out_width + to[1]) * s.out_channels;
+        for group in 0..s.groups {
+            for output in 0..outputs {
+                let sum = &mut y[y_at + group * outputs + output];
+                for channel in 0..inputs {
+                    let w = ((group * outputs + output) * taps + tap) * inputs + channel;
+                    let product = x.get(x_at + group * inputs + channel) * f64::from(weights[w]);
+                    sum.0 += product;
+                    sum.1 += product.abs();
+                }
+            }
+        }
+    };
+    let inside = |i: isize, len: usize| (0..len as isize).contains(&i).then_some(i as usize);
+    for image in 0..s.batch {
+        for tap in 0..taps {
+            let k = [tap / s.kernel[1], tap % s.kernel[1]];
+            let steps = if s.transposed { s.input } else { s.output };
+            for a in 0..steps[0] {
+                for b in 0..steps[1] {
+                    let other = |axis: usize, at: usize, len: usize| {
+                        let i = (at * s.stride[axis] + k[axis] * s.dilation[axis]) as isize
+                            - s.pad[axis] as isize;
+                        inside(i, len)
+                    };
+                    let lens = if s.transposed { s.output } else { s.input };
+                    if let (Some(c), Some(d)) = (other(0, a, lens[0]), other(1, b, lens[1])) {
+                        if s.transposed {
+                            add(image, [a, b], [c, d], tap);
+                        } else {
+                            add(image, [c, d], [a, b], tap);
+                        }
+                    }
+                }
+            }
+        }
+    }
+    y
+}
+
+/// Every pair of activation dtype and codec that products take.
+pub(crate) fn inputs() -> Vec<(DType, Codec)> {
+    let mut all = Vec::new();
+    for codec in [Codec::F32, Codec::F16, Codec::T2, Codec::T5] {
+        all.push((DType::F32, codec));
+        if codec.is_ternary() {
+            all.extend([(DType::I16, codec), (DType::I8, codec)]);
+        }
+    }
+    all
+}
+
+/// The dtypes of outputs.
+pub(crate) const OUTPUTS: [DType; 3] = [DType::F32, DType::I16, DType::I8];
