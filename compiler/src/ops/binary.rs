@@ -45,8 +45,11 @@ pub(super) fn infer(op: &BinaryOp, io: &Signature<'_>) -> Result<Vec<Type>> {
 pub(super) fn interpret(op: &BinaryOp, io: &Io<'_>) -> Result<Vec<Tensor>> {
     let (a, b) = (io.dense(0)?, io.dense(1)?);
     let y = &io.result().shape;
-    let a = a.data.pick(broadcast_positions(&a.shape, y));
-    let b = b.data.pick(broadcast_positions(&b.shape, y));
+    let spread = |t: &Tensor| match t.shape == *y {
+        true => t.data.clone(),
+        false => t.data.pick(broadcast_positions(&t.shape, y)),
+    };
+    let (a, b) = (spread(a), spread(b));
     let result = match (&a, &b) {
         (Data::F32(a), Data::F32(b)) => floats(op.function, a, b)?,
         (Data::I32(a), Data::I32(b)) => integers_32(op.function, a, b)?,
