@@ -207,6 +207,11 @@ impl<'m> Builder<'m> {
         }
     }
 
+    /// The operator of the ONNX node at work.
+    pub(super) fn operator(&self) -> &str {
+        &self.current.1
+    }
+
     /// An error about the node at work; `reason` follows the operator's name.
     pub(super) fn refuse(&self, reason: impl Display) -> Error {
         anyhow!(

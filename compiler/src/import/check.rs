@@ -238,6 +238,10 @@ fn check_node(node: &NodeProto, version: i64) -> Result<(), String> {
         {
             Err(format!("op \"{op}\" has both \"auto_pad\" and \"pads\""))
         }
+        // ONNX's formula and onnxruntime disagree about it.
+        "MaxPool" | "AveragePool" if same_padding(node) && dilated(node) => Err(format!(
+            "op \"{op}\" is not supported with both \"auto_pad\" and \"dilations\": state the pads"
+        )),
         "Resize" if version < 10 => Err(format!(
             "op \"{op}\" does not exist in operator set {version}"
         )),
@@ -249,6 +253,18 @@ fn attribute_is_set(node: &NodeProto, name: &str, default: &[u8]) -> bool {
     node.attribute
         .iter()
         .any(|a| a.name == name && !a.s.is_empty() && a.s != default)
+}
+
+fn same_padding(node: &NodeProto) -> bool {
+    node.attribute
+        .iter()
+        .any(|a| a.name == "auto_pad" && a.s.starts_with(b"SAME"))
+}
+
+fn dilated(node: &NodeProto) -> bool {
+    node.attribute
+        .iter()
+        .any(|a| a.name == "dilations" && a.ints.iter().any(|&d| d != 1))
 }
 
 fn has_pads(node: &NodeProto) -> bool {

@@ -43,6 +43,22 @@ pub fn remedy(name: &str) -> &'static str {
     }
 }
 
+/// Operators that disappear: what they compute must follow from constants and shapes.
+pub const ON_CONSTANTS: &[&str] = &[
+    "ConstantOfShape",
+    "CumSum",
+    "DequantizeLinear",
+    "EyeLike",
+    "GatherElements",
+    "GatherND",
+    "NonZero",
+    "OneHot",
+    "Range",
+    "ScatterElements",
+    "ScatterND",
+    "Trilu",
+];
+
 macro_rules! operators {
     ($($name:literal [$($attribute:literal),*])*) => {
         /// The table.
@@ -60,7 +76,6 @@ operators! {
     // Pools.
     "AveragePool" ["auto_pad", "ceil_mode", "count_include_pad", "dilations", "kernel_shape", "pads", "strides"]
     "GlobalAveragePool" []
-    "GlobalLpPool" ["p"]
     "GlobalMaxPool" []
     "MaxPool" ["auto_pad", "ceil_mode", "dilations", "kernel_shape", "pads", "storage_order", "strides"]
     // Normalisations.
@@ -165,7 +180,7 @@ operators! {
     "CastLike" ["saturate"]
     "Dropout" ["is_test", "ratio", "seed"]
     "Identity" []
-    // Constants, and operators that only constants may feed.
+    // Constants and shapes, and operators of which only they may be operands.
     "Constant" ["value", "value_float", "value_floats", "value_int", "value_ints"]
     "ConstantOfShape" ["value"]
     "CumSum" ["exclusive", "reverse"]
@@ -186,6 +201,11 @@ operators! {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn operators_on_constants_are_in_the_table() {
+        assert!(ON_CONSTANTS.iter().all(|name| find(name).is_some()));
+    }
 
     #[test]
     fn every_operator_has_a_reader() {

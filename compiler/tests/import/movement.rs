@@ -255,6 +255,31 @@ fn padding() {
 }
 
 #[test]
+fn negative_padding_crops() {
+    let model = |pads: &[i64]| {
+        Model::new(17)
+            .input("x", &[4, 5])
+            .ints("pads", &[4], pads)
+            .node(Node::new("Pad", &["x", "pads"], &["y"]))
+            .output("y")
+    };
+    // tract cannot run it: compared with the slice and padding that it stands for.
+    let found =
+        ternc::import::import_bytes(&model(&[-1, 2, 1, -2]).bytes(), &Default::default()).unwrap();
+    assert_eq!(ops(&found), ["slice", "pad"]);
+    let x: Vec<f32> = (0..20).map(|v| v as f32).collect();
+    let y = ternc::ops::run_graph(&found, &[Tensor::f32(vec![4, 5], x)]).unwrap();
+    let expected = [
+        0., 0., 5., 6., 7., 0., 0., 10., 11., 12., 0., 0., 15., 16., 17., 0., 0., 0., 0., 0.,
+    ];
+    assert_eq!(y[0], Tensor::f32(vec![4, 5], expected.to_vec()));
+    assert_eq!(
+        import_error(&model(&[-2, 0, -2, 0])),
+        "node \"the_pad\": op \"Pad\" is not supported: it takes all 4 elements of dimension 0 away"
+    );
+}
+
+#[test]
 fn padding_of_integers() {
     let model = Model::new(17)
         .input_of("x", DataType::Int64, &[3])
@@ -323,6 +348,23 @@ fn shape_arithmetic_leaves_nothing() {
         .node(Node::new("Reshape", &["x", "t"], &["y"]))
         .output("y");
     assert_eq!(ops(&compare(&model)), ["reshape"]);
+}
+
+#[test]
+fn operators_that_only_constants_may_feed() {
+    let model = |x: &str| {
+        Model::new(17)
+            .input("x", &[3, 3])
+            .floats("c", &[3, 3], &crate::support::model::noise(1, 9))
+            .node(Node::new("Trilu", &[x], &["t"]))
+            .node(Node::new("Add", &["x", "t"], &["y"]))
+            .output("y")
+    };
+    assert_eq!(ops(&compare(&model("c"))), ["binary"]);
+    assert_eq!(
+        import_error(&model("x")),
+        "node \"the_trilu\": op \"Trilu\" is not supported on operands computed at run time: only on constants"
+    );
 }
 
 #[test]

@@ -74,6 +74,19 @@ fn same_padding() {
 }
 
 #[test]
+fn same_padding_of_dilated_windows_is_refused() {
+    let model = pool("MaxPool", &[1, 2, 7, 8], |n| {
+        n.with("kernel_shape", [3, 3])
+            .with("dilations", [2, 1])
+            .with("auto_pad", "SAME_UPPER")
+    });
+    assert_eq!(
+        import_error(&model),
+        "node \"the_maxpool\": op \"MaxPool\" is not supported with both \"auto_pad\" and \"dilations\": state the pads"
+    );
+}
+
+#[test]
 fn signals() {
     for op in ["MaxPool", "AveragePool"] {
         compare(&pool(op, &[2, 3, 9], |n| {
@@ -92,11 +105,6 @@ fn global() {
         compare(&pool(op, &[2, 3, 4], |n| n));
         compare(&pool(op, &[2, 3, 4, 5, 2], |n| n));
     }
-}
-
-#[test]
-fn global_of_order_two() {
-    compare(&pool("GlobalLpPool", &[2, 3, 4, 5], |n| n.with("p", 2)));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use crate::support::compare::{compare, compare_at};
 use crate::support::model::{Model, Node};
-use ternc::ir::{Graph, Op};
+use ternc::ir::{Graph, Op, Tensor};
 use ternrt::kernels::reduce::ReduceKind;
 use tract_onnx::pb::tensor_proto::DataType;
 
@@ -68,6 +68,36 @@ fn logarithm_of_a_sum() {
         .node(Node::new("ReduceLogSum", &["p"], &["y"]).with("axes", [1]))
         .output("y");
     compare(&model);
+}
+
+#[test]
+fn logarithms_of_sums_of_powers_do_not_overflow() {
+    let model = Model::new(17)
+        .input("x", &[2, 3])
+        .node(
+            Node::new("ReduceLogSumExp", &["x"], &["y"])
+                .with("axes", [1])
+                .with("keepdims", 0),
+        )
+        .output("y");
+    let graph = ternc::import::import_bytes(&model.bytes(), &Default::default()).unwrap();
+    let inf = f32::INFINITY;
+    for (x, expected) in [
+        (
+            [200.0, 200.0, -300.0, -200.0, -200.0, -200.0],
+            [200.0 + 2f32.ln(), -200.0 + 3f32.ln()],
+        ),
+        ([inf, 0.0, 1.0, -inf, -inf, -inf], [inf, -inf]),
+    ] {
+        let y = ternc::ops::run_graph(&graph, &[Tensor::f32(vec![2, 3], x.to_vec())]).unwrap();
+        let y = y[0].as_f32().unwrap();
+        assert!(
+            y.iter()
+                .zip(&expected)
+                .all(|(y, e)| y == e || (y - e).abs() < 1e-4),
+            "{y:?}, expected {expected:?}"
+        );
+    }
 }
 
 #[test]

@@ -64,9 +64,15 @@ pub(super) fn lower(b: &mut Builder<'_>, node: &TypedNode) -> Result<Operand> {
             return result;
         }
     }
+    let name = b.operator();
+    if operators::ON_CONSTANTS.contains(&name) {
+        return Err(
+            b.refuse("is not supported on operands computed at run time: only on constants")
+        );
+    }
     Err(b.refuse(format!(
         "is not supported here: {}",
-        operators::remedy(node.op.name().as_ref())
+        operators::remedy(name)
     )))
 }
 

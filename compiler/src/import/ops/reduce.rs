@@ -1,12 +1,12 @@
 //! Reductions. tract keeps the reduced dimensions as 1, and so do we.
 
 use crate::import::builder::{Builder, Operand};
-use crate::ir::Type;
+use crate::ir::{Op, Type, ValueId};
 use anyhow::Result;
 use ternrt::DType;
-use ternrt::kernels::eltwise::{Unary, UnaryKind};
+use ternrt::kernels::eltwise::{BinaryKind, Unary, UnaryKind};
 use ternrt::kernels::reduce::ReduceKind;
-use ternrt::ops::table::{Reduce, UnaryOp};
+use ternrt::ops::table::{BinaryOp, Reduce, UnaryOp};
 use tract_onnx::tract_core::ops::nn::{Reduce as TractReduce, Reducer};
 use tract_onnx::tract_hir::internal::*;
 
@@ -49,6 +49,67 @@ pub(super) fn reduce(b: &mut Builder<'_>, node: &TypedNode, op: &TractReduce) ->
         Type::new(result.dtype, result.shape),
     )?
     .into())
+}
+
+/// `log(sum(exp(x)))`, which overflows as it stands, as
+/// `m + log(sum(exp(x - m)))` with `m = max(x)`; `None` if `v` is no `sum(exp(x))`.
+pub(super) fn log_sum_exp(b: &mut Builder<'_>, v: ValueId) -> Result<Option<ValueId>> {
+    let Some((
+        Op::Reduce(
+            sum @ Reduce {
+                function: ReduceKind::Sum,
+                ..
+            },
+        ),
+        powers,
+    )) = b.producer(v)
+    else {
+        return Ok(None);
+    };
+    let Some((Op::UnaryOp(UnaryOp { function }), x)) = b.producer(powers) else {
+        return Ok(None);
+    };
+    if function.kind != UnaryKind::Exp {
+        return Ok(None);
+    }
+    let (whole, reduced) = (b.ty(x).clone(), b.ty(v).clone());
+    let binary = |function| BinaryOp {
+        function,
+        activation: Unary::IDENTITY,
+    };
+    let unary = |kind| UnaryOp {
+        function: Unary::new(kind),
+    };
+    let largest = b.emit_aux(
+        "max",
+        Reduce {
+            function: ReduceKind::Max,
+            ..sum
+        },
+        &[x],
+        reduced.clone(),
+    )?;
+    // An infinite m would make inf - inf.
+    let finite = Unary {
+        kind: UnaryKind::Clip,
+        alpha: f32::MIN,
+        beta: f32::MAX,
+    };
+    let m = b.emit_aux(
+        "finite",
+        UnaryOp { function: finite },
+        &[largest],
+        reduced.clone(),
+    )?;
+    let shifted = b.emit_aux("shifted", binary(BinaryKind::Sub), &[x, m], whole.clone())?;
+    let powers = b.emit_aux("exp", unary(UnaryKind::Exp), &[shifted], whole)?;
+    let sums = b.emit_aux("sum", sum, &[powers], reduced.clone())?;
+    let logs = b.emit_aux("log", unary(UnaryKind::Log), &[sums], reduced.clone())?;
+    Ok(Some(b.emit(
+        binary(BinaryKind::Add),
+        &[logs, m],
+        reduced,
+    )?))
 }
 
 /// The axes as a bit mask.

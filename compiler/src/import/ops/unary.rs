@@ -1,5 +1,6 @@
 //! Functions of one operand.
 
+use super::reduce::log_sum_exp;
 use crate::import::builder::{Builder, Operand};
 use crate::import::registry::Function;
 use crate::ir::{Data, Tensor as Dense, Type, ValueId};
@@ -58,6 +59,11 @@ pub(super) fn unary(b: &mut Builder<'_>, node: &TypedNode, op: &ElementWiseOp) -
     let x = b.value(node, 0)?;
     let ty = b.ty(x).clone();
     let op = op.0.as_ref();
+    if op.is::<math::Ln>()
+        && let Some(y) = log_sum_exp(b, x)?
+    {
+        return Ok(y.into());
+    }
     if let Some(function) = find(op) {
         let integers = matches!(
             function.kind,

@@ -29,6 +29,7 @@ pub fn compare_at(model: &Model, tolerance: f32) -> Graph {
         .enumerate()
         .map(|(i, (_, v))| sample(i, graph.ty(*v)))
         .collect();
+    ternc::ir::verify(&graph).unwrap_or_else(|e| panic!("verifier: {e:#}"));
     let found = run_graph(&graph, &inputs).unwrap_or_else(|e| panic!("interpreter: {e:#}"));
     let expected = run_tract(&model.proto, &inputs);
     assert_eq!(found.len(), expected.len());
