@@ -1,5 +1,6 @@
 //! The runtime's errors: small, `Copy`, numbered, the same numbers as in `ternrt.h`.
 
+use core::ffi::CStr;
 use core::fmt;
 
 macro_rules! errors {
@@ -16,6 +17,16 @@ macro_rules! errors {
             /// One line of English.
             pub const fn text(self) -> &'static str {
                 match self { $(Error::$name => $text),* }
+            }
+
+            /// [`text`](Self::text) for C.
+            pub const fn c_text(self) -> &'static CStr {
+                match self {
+                    $(Error::$name => match CStr::from_bytes_with_nul(concat!($text, "\0").as_bytes()) {
+                        Ok(text) => text,
+                        Err(_) => c"",
+                    }),*
+                }
             }
         }
     };
