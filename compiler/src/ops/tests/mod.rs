@@ -1,6 +1,7 @@
 //! Hand-computed cases of inference and interpretation.
 
 mod elementwise;
+mod kernel_products;
 mod kernels;
 mod movement;
 mod pool;
