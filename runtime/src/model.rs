@@ -224,8 +224,7 @@ impl<'m> Model<'m> {
 
     fn infos(&self, ids: Ids<'m>) -> impl ExactSizeIterator<Item = TensorInfo<'m>> + use<'m> {
         let model = *self;
-        let infos = (0..ids.len()).map(move |i| TensorInfo::new(&model, ids.get(i)));
-        infos
+        (0..ids.len()).map(move |i| TensorInfo::new(&model, ids.get(i)))
     }
 
     /// What entry point `entry` takes, in order; nothing if there is no such entry point.

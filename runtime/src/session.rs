@@ -227,7 +227,6 @@ impl<'m, 'a> Session<'m, 'a> {
                 self.options.parallel,
             )?;
             step.record.op.run(&step.operands, &mut exec)?;
-            drop(exec);
             trace.after(&step, &self.memory());
         }
         Ok(())

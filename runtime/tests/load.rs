@@ -2,7 +2,7 @@
 
 mod support;
 
-use support::{Aligned, Writer, example, relu};
+use support::{Aligned, Writer, example, relu, small_gemm};
 use ternrt::format::checksum;
 use ternrt::format::golden::Item;
 use ternrt::format::header::{Header, Section};
@@ -72,35 +72,45 @@ fn load_and_run(file: &[u8]) -> Result<(), Error> {
     Ok(())
 }
 
-#[test]
-fn every_byte_of_header_and_tables_may_take_every_value() {
-    let mut file = example().finish();
-    let header = Header::decode(&file).unwrap();
-    let (mut loaded, mut refused) = (0, 0);
-    let mut change = |at: usize| {
+/// Loads and runs with each byte of header and tables changed to what `values`
+/// says of it; gives how many loads went well and how many were refused.
+fn with_every_byte_changed<I: Iterator<Item = u8>>(
+    file: &mut [u8],
+    values: impl Fn(u8) -> I,
+) -> [usize; 2] {
+    let header = Header::decode(file).unwrap();
+    let sections = Section::ALL.into_iter().filter(|s| *s != Section::Data);
+    let spans = sections.map(|s| header.section(s));
+    let ranges = spans.map(|s| s.offset as usize..(s.offset + s.len) as usize);
+    let places: Vec<_> = (0..Header::LEN).chain(ranges.flatten()).collect();
+    let mut outcomes = [0, 0];
+    for at in places {
         let original = file[at];
-        for value in 0..=255 {
+        for value in values(original) {
             file[at] = value;
-            match load_and_run(&file) {
-                Ok(()) => loaded += 1,
-                Err(_) => refused += 1,
-            }
+            outcomes[usize::from(load_and_run(file).is_err())] += 1;
         }
         file[at] = original;
-    };
-    (0..Header::LEN).for_each(&mut change);
-    for section in [
-        Section::Strings,
-        Section::Tensors,
-        Section::Ops,
-        Section::Entries,
-        Section::Golden,
-        Section::Metadata,
-    ] {
-        let span = header.section(section);
-        (span.offset as usize..(span.offset + span.len) as usize).for_each(&mut change);
     }
+    outcomes
+}
+
+#[test]
+fn every_byte_of_header_and_tables_may_take_every_value() {
+    let mut w = small();
+    w.case(0, 0.5, &[Item::Generated(1), Item::Raw(&[0; 16])]);
+    w.metadata("name", "n");
+    let [loaded, refused] = with_every_byte_changed(&mut w.finish(), |_| 0..=255);
     assert!(loaded > 1000 && refused > 10_000, "{loaded} {refused}");
+}
+
+#[test]
+fn every_bit_of_a_larger_files_tables_may_change() {
+    let bits = |original| (0..8).map(move |bit| original ^ 1 << bit);
+    for mut file in [example().finish(), small_gemm().finish()] {
+        let [loaded, refused] = with_every_byte_changed(&mut file, bits);
+        assert!(loaded > 100 && refused > 1000, "{loaded} {refused}");
+    }
 }
 
 #[test]
@@ -210,7 +220,7 @@ fn refuses_scales_that_do_not_fit() {
     let quantised = |w: &mut Writer| {
         let s = w.constant("s", DType::F32, &[1], &[0; 4]);
         let q = w.arena("q", DType::I8, &[4]);
-        (w.tensors[q as usize].scale, w.tensors[q as usize].qmax) = (s, 127);
+        w.quantise(q, s, 127);
         (s as usize, q as usize)
     };
     let mut w = small();

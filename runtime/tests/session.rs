@@ -3,11 +3,12 @@
 mod support;
 
 use std::collections::HashMap;
-use support::{Aligned, Writer, example, le_bytes, relu};
+use support::{Aligned, Writer, example, gemm, le_bytes, relu, small_gemm};
 use ternrt::format::golden;
+use ternrt::kernels::eltwise::UnaryKind;
 use ternrt::model::OpStep;
 use ternrt::trace::{Memory, Trace};
-use ternrt::{Caps, DType, Error, Model, Options, Quant, Serial, Session};
+use ternrt::{Caps, Codec, DType, Error, Model, Options, ParallelFor, Quant, Serial, Session};
 
 #[test]
 fn computes_what_the_graph_says() {
@@ -81,7 +82,7 @@ fn tells_what_integers_stand_for() {
     let mut w = Writer::default();
     let scale = w.constant("s", DType::F32, &[1], &le_bytes(&[0.25]));
     let q = w.arena("q", DType::I16, &[4]);
-    (w.tensors[q as usize].scale, w.tensors[q as usize].qmax) = (scale, 32767);
+    w.quantise(q, scale, 32767);
     let x = w.arena("x", DType::F32, &[4]);
     w.op(ternrt::ops::table::Dequantize {}, &[q], &[x]);
     w.entry("main", &[q], &[x]);
@@ -227,4 +228,149 @@ fn scalar_code_and_this_cpu_agree() {
         outputs.push(session.output(0).unwrap().to_vec());
     }
     assert!(outputs.windows(2).all(|w| w[0] == w[1]));
+}
+
+const M: usize = 7;
+const N: usize = 37;
+const K: usize = 53;
+
+fn trits() -> Vec<i8> {
+    let digit = |i: usize| (i * i * 7 + i / 3) % 3;
+    (0..N * K).map(|i| digit(i) as i8 - 1).collect()
+}
+
+fn scales() -> Vec<f32> {
+    (0..N).map(|o| 0.5 + o as f32 / 64.0).collect()
+}
+
+/// `y = w x`, and `z = w q` with `q` made of `x` with a dynamic scale.
+fn products(codec: Codec) -> Aligned {
+    let mut w = Writer::default();
+    let x = w.arena("x", DType::F32, &[M as u32, K as u32]);
+    let weights = w.weights(codec, [N, K], &trits(), &scales());
+    let y = w.arena("y", DType::F32, &[M as u32, N as u32]);
+    let scale = w.arena("scale", DType::F32, &[1]);
+    let q = w.arena("q", DType::I16, &[M as u32, K as u32]);
+    w.quantise(q, scale, 32767);
+    let z = w.arena("z", DType::F32, &[M as u32, N as u32]);
+    w.op(gemm(UnaryKind::Identity), &[x, weights], &[y]);
+    w.op(ternrt::ops::table::Quantize {}, &[x], &[q, scale]);
+    w.op(gemm(UnaryKind::Identity), &[q, weights], &[z]);
+    w.entry("main", &[x], &[y, z]);
+    w.finish()
+}
+
+/// Both outputs, from a generated input.
+fn run_products(model: &Model<'_>, options: Options<'_>) -> [Vec<u8>; 2] {
+    let needs = model.arena_len_for(options.caps, options.parallel.threads());
+    let mut short = vec![0; needs - 64];
+    let refused = Session::with_options(model, &mut short, options);
+    assert_eq!(refused.err(), Some(Error::ArenaTooSmall));
+    let mut arena = vec![0x7F; needs];
+    let mut session = Session::with_options(model, &mut arena, options).unwrap();
+    golden::fill(DType::F32, 11, session.input_mut(0).unwrap());
+    session.run(0).unwrap();
+    [0, 1].map(|i| session.output(i).unwrap().to_vec())
+}
+
+#[test]
+fn products_are_right_on_every_level() {
+    let mut bytes = vec![0; 4 * M * K];
+    golden::fill(DType::F32, 11, &mut bytes);
+    let number = |b: &[u8]| f32::from_le_bytes(b.try_into().unwrap());
+    let x: Vec<f32> = bytes.chunks(4).map(number).collect();
+    let (trits, scales) = (trits(), scales());
+    let sum = |m: usize, o: usize| -> f64 {
+        let terms = (0..K).map(|k| f64::from(x[m * K + k]) * f64::from(trits[o * K + k]));
+        terms.sum::<f64>() * f64::from(scales[o])
+    };
+    for codec in [Codec::T2, Codec::T5] {
+        let file = products(codec);
+        let model = Model::new(&file).unwrap();
+        let macs: u64 = model.ops(0).map(|s| s.record.op.macs(&s.operands)).sum();
+        assert_eq!(macs, 2 * (M * N * K) as u64);
+        for caps in Caps::detect().levels() {
+            let options = Options {
+                caps,
+                parallel: &Serial,
+            };
+            for (output, bound) in run_products(&model, options).iter().zip([1e-5, 1e-3]) {
+                for (i, actual) in output.chunks(4).map(number).enumerate() {
+                    let error = f64::from(actual) - sum(i / N, i % N);
+                    assert!(error.abs() < bound, "{codec:?} {caps} {i}: {error}");
+                }
+            }
+        }
+    }
+}
+
+/// Runs its tasks one after the other, but says that it has many threads.
+struct Claims(usize);
+
+impl ParallelFor for Claims {
+    fn threads(&self) -> usize {
+        self.0
+    }
+
+    fn run(&self, tasks: usize, f: &(dyn Fn(usize) + Sync)) {
+        assert!(tasks <= self.0);
+        (0..tasks).rev().for_each(f);
+    }
+}
+
+#[test]
+fn results_do_not_depend_on_threads() {
+    let file = products(Codec::T2);
+    let model = Model::new(&file).unwrap();
+    let alone = run_products(&model, Options::default());
+    for threads in [1, 2, 3, 5, 16] {
+        let options = Options {
+            parallel: &Claims(threads),
+            ..Options::default()
+        };
+        assert_eq!(run_products(&model, options), alone, "{threads} threads");
+        #[cfg(feature = "std")]
+        {
+            let pool = ternrt::ThreadPool::new(threads).unwrap();
+            let options = Options {
+                parallel: &pool,
+                ..Options::default()
+            };
+            assert_eq!(run_products(&model, options), alone, "pool of {threads}");
+        }
+    }
+}
+
+#[test]
+fn weights_that_are_no_trits_do_no_harm() {
+    for (codec, byte) in [(Codec::T2, 0xFF), (Codec::T5, 0xFF)] {
+        let mut file = products(codec);
+        let model = Model::new(&file).unwrap();
+        let w = model.tensors().find(|t| t.codec == codec).unwrap();
+        let data = model
+            .header()
+            .section(ternrt::format::header::Section::Data)
+            .offset;
+        let start = (data + w.offset) as usize;
+        let end = start + w.len as usize;
+        file[start..end].fill(byte);
+        let model = Model::new_unverified_checksum(&file).unwrap();
+        run_products(&model, Options::default());
+    }
+}
+
+/// The file of the documentation's example; `TERN_BLESS=1` writes it anew.
+#[test]
+fn the_documentations_file_is_current() {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/gemm.tern");
+    let file = small_gemm().finish();
+    if std::env::var_os("TERN_BLESS").is_some() {
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, &*file).unwrap();
+    }
+    let committed = std::fs::read(&path).unwrap();
+    assert!(
+        committed == *file,
+        "run `TERN_BLESS=1 cargo test -p ternrt`"
+    );
 }

@@ -136,7 +136,7 @@ impl Tensor {
             return Err(Error::Malformed);
         }
         if b[Self::PLANES] != codec.is_ternary() as u8
-            || t.offset % super::SECTION_ALIGN as u64 != 0
+            || !t.offset.is_multiple_of(super::SECTION_ALIGN as u64)
         {
             return Err(Error::Malformed);
         }

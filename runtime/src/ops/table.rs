@@ -37,19 +37,27 @@ macro_rules! ops {
             pub name: &'static str,
             /// First line of the documentation.
             pub doc: &'static str,
+            /// The whole documentation.
+            pub docs: &'static str,
             /// Names of the operands; those that end in `?` may be absent.
             pub operands: &'static [&'static str],
             /// Names of the results.
             pub results: &'static [&'static str],
             /// Names of the attributes, in record order.
             pub attributes: &'static [&'static str],
+            /// Type of each attribute, as this module writes it.
+            pub attribute_types: &'static [&'static str],
+            /// Meaning of each attribute.
+            pub attribute_docs: &'static [&'static str],
         }
 
         /// The table, in code order.
         pub const TABLE: &[Row] = &[$(Row {
-            code: $code, name: $text, doc: [$($doc),*][0],
+            code: $code, name: $text, doc: [$($doc),*][0], docs: concat!($($doc),*),
             operands: &[$($operand),*], results: &[$($result),*],
             attributes: &[$(stringify!($field)),*],
+            attribute_types: &[$(stringify!($t)),*],
+            attribute_docs: &[$(concat!($($fdoc),*)),*],
         }),*];
 
         impl Op {

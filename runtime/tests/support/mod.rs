@@ -8,9 +8,10 @@ use ternrt::format::header::{Header, Section};
 use ternrt::format::op::OpRecord;
 use ternrt::format::tensor::{Place, Tensor};
 use ternrt::format::{NONE, SECTION_ALIGN, checksum, metadata};
+use ternrt::kernels::Matrix;
 use ternrt::kernels::eltwise::{BinaryKind, Unary, UnaryKind};
 use ternrt::ops::Op;
-use ternrt::ops::table::{BinaryOp, Concat, Dequantize, Quantize, Reshape, UnaryOp};
+use ternrt::ops::table::{BinaryOp, Concat, Dequantize, Gemm, Quantize, Reshape, UnaryOp};
 use ternrt::{Codec, DType};
 
 /// Bytes at a multiple of 64, or a stated distance behind one.
@@ -117,6 +118,35 @@ impl Writer {
         let id = self.tensor(name, Place::Data, dtype, dims, offset);
         self.tensors[id as usize].len = bytes.len() as u64;
         id
+    }
+
+    /// Ternary weights `[n, k]`, trits row by row, with a scale an output.
+    pub fn weights(
+        &mut self,
+        codec: Codec,
+        [n, k]: [usize; 2],
+        trits: &[i8],
+        scale: &[f32],
+    ) -> u32 {
+        let matrix = Matrix {
+            groups: 1,
+            outputs: n,
+            taps: 1,
+            channels: k,
+        };
+        let mut packed = vec![0; codec.packed_len(&matrix).unwrap()];
+        codec.pack_trits(&matrix, trits, &mut packed).unwrap();
+        let scale = self.constant("", DType::F32, &[n as u32], &le_bytes(scale));
+        let w = self.constant("w", DType::F32, &[n as u32, k as u32], &packed);
+        self.tensors[w as usize].codec = codec;
+        self.tensors[w as usize].scale = scale;
+        w
+    }
+
+    /// Makes a tensor stand for real numbers.
+    pub fn quantise(&mut self, id: u32, scale: u32, qmax: u32) {
+        let tensor = &mut self.tensors[id as usize];
+        (tensor.scale, tensor.qmax) = (scale, qmax);
     }
 
     pub fn op(&mut self, op: impl Into<Op>, inputs: &[u32], outputs: &[u32]) {
@@ -244,6 +274,24 @@ pub fn add() -> BinaryOp {
     }
 }
 
+pub fn gemm(function: UnaryKind) -> Gemm {
+    Gemm {
+        activation: Unary::new(function),
+    }
+}
+
+/// `y = relu(w x)` with `x [1, 3]` and `w` of 2 outputs: the documentation's example.
+pub fn small_gemm() -> Writer {
+    let mut w = Writer::default();
+    let x = w.arena("x", DType::F32, &[1, 3]);
+    let weights = w.weights(Codec::T2, [2, 3], &[0, -1, 1, -1, 0, 0], &[1.0; 2]);
+    let y = w.arena("y", DType::F32, &[1, 2]);
+    w.op(gemm(UnaryKind::Relu), &[x, weights], &[y]);
+    w.entry("main", &[x], &[y]);
+    w.metadata("name", "gemm");
+    w
+}
+
 /// `y = reshape(relu(x + b))` with `x [2, 3]`, `b [3]` and `y [6]`, a second
 /// entry point that joins two inputs, and a third that quantises and back.
 pub fn example() -> Writer {
@@ -266,8 +314,7 @@ pub fn example() -> Writer {
 
     let scale = w.arena("scale", DType::F32, &[1]);
     let q = w.arena("q", DType::I8, &[2, 3]);
-    w.tensors[q as usize].scale = scale;
-    w.tensors[q as usize].qmax = 127;
+    w.quantise(q, scale, 127);
     let back = w.arena("back", DType::F32, &[2, 3]);
     w.op(Quantize {}, &[x], &[q, scale]);
     w.op(Dequantize {}, &[q], &[back]);
