@@ -143,10 +143,16 @@ impl Rows for ImageRows {
     }
 
     #[inline(always)]
-    fn source(&self, [image, y, x]: [usize; 3], tap: [usize; 2]) -> Option<usize> {
+    fn line(&self, [image, y, _]: [usize; 3], kernel_y: usize) -> Option<usize> {
         let s = &self.shape;
-        let (y, x) = (s.source(0, y, tap[0])?, s.source(1, x, tap[1])?);
-        Some(((image * s.input[0] + y) * s.input[1] + x) * s.in_channels)
+        let y = s.source(0, y, kernel_y)?;
+        Some((image * s.input[0] + y) * s.input[1] * s.in_channels)
+    }
+
+    #[inline(always)]
+    fn source(&self, line: usize, [.., x]: [usize; 3], kernel_x: usize) -> Option<usize> {
+        let x = self.shape.source(1, x, kernel_x)?;
+        Some(line + x * self.shape.in_channels)
     }
 }
 

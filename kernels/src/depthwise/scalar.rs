@@ -57,9 +57,11 @@ fn tile<T: Element>(problem: &Problem<'_>, x: &[T], block: usize, rows: Range<us
     for tap in 0..height * width {
         let weights = T::weights(&weights, 0, tap);
         for (sums, row) in sums.iter_mut().zip(rows.clone()) {
+            let position = problem.rows.position(row);
             let x = problem
                 .rows
-                .source(problem.rows.position(row), [tap / width, tap % width])
+                .line(position, tap / width)
+                .and_then(|line| problem.rows.source(line, position, tap % width))
                 .and_then(|at| x.get(at + first..)?.get(..count));
             for ((sum, w), x) in sums.iter_mut().zip(weights).zip(x.unwrap_or(&[])) {
                 *sum = x.multiply_add(w, *sum);

@@ -146,8 +146,11 @@ fn list<'s>(
     let [height, width] = problem.kernel;
     let mut count = 0;
     for y in 0..height {
+        let Some(line) = problem.rows.line(position, y) else {
+            continue;
+        };
         for x in 0..width {
-            let at = problem.rows.source(position, [y, x]);
+            let at = problem.rows.source(line, position, x);
             if let (Some(at), Some(to)) = (at, sources.get_mut(count)) {
                 *to = (at, (y * width + x) * stride);
                 count += 1;

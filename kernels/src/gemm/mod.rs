@@ -57,8 +57,13 @@ impl Rows for MatrixRows {
     }
 
     #[inline(always)]
-    fn source(&self, [row, ..]: [usize; 3], _: [usize; 2]) -> Option<usize> {
+    fn line(&self, [row, ..]: [usize; 3], _: usize) -> Option<usize> {
         Some(row * self.k)
+    }
+
+    #[inline(always)]
+    fn source(&self, line: usize, _: [usize; 3], _: usize) -> Option<usize> {
+        Some(line)
     }
 }
 

@@ -43,8 +43,12 @@ pub(crate) trait Rows: Copy + Sync {
     fn kernel(&self) -> [usize; 2];
     /// Splits an output row's number into image, height and width.
     fn position(&self, row: usize) -> [usize; 3];
-    /// Index in `x` of channel 0 of group 0 that a tap reads; `None` for zeros.
-    fn source(&self, position: [usize; 3], tap: [usize; 2]) -> Option<usize>;
+    /// Where the input line begins that line `y` of the kernel reads, for
+    /// [`source`](Self::source); `None` for zeros.
+    fn line(&self, position: [usize; 3], y: usize) -> Option<usize>;
+    /// Index in `x` of channel 0 of group 0 that column `x` of the kernel reads
+    /// in a line; `None` for zeros.
+    fn source(&self, line: usize, position: [usize; 3], x: usize) -> Option<usize>;
 }
 
 /// Sizes of a product; what scratch depends on.
@@ -226,6 +230,7 @@ impl Split {
     }
 
     /// The most units that a task has.
+    #[cfg(target_arch = "x86_64")]
     pub(crate) fn units_per_task(&self) -> usize {
         if self.by_units {
             self.units.div_ceil(self.tasks)

@@ -119,7 +119,8 @@ fn tile<T: Element, R: Rows>(problem: &Problem<'_, R>, x: &[T], unit: usize, row
         for (source, position) in sources.iter_mut().zip(&positions[..rows.len()]) {
             *source = problem
                 .rows
-                .source(*position, [tap / width, tap % width])
+                .line(*position, tap / width)
+                .and_then(|line| problem.rows.source(line, *position, tap % width))
                 .and_then(|at| {
                     x.get(at + group * matrix.channels..)?
                         .get(..matrix.channels)

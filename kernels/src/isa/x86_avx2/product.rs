@@ -240,49 +240,13 @@ impl<T: Tile + Default, R: Rows> Task<'_, T, R> {
     /// `count` is at most [`TILE`]; the parts of scratch are as [`Plan`] says.
     #[inline(always)]
     unsafe fn point(&self, first: usize, count: usize, channel: usize) -> Segments<T> {
-        let channels = self.problem.size.matrix.channels;
-        let [height, width] = self.problem.rows.kernel();
         for r in 0..count {
-            let position = self.problem.rows.position(first + r);
-            // SAFETY: row r < TILE of the gathered rows; not used otherwise.
-            let gathered = unsafe {
-                self.rows.add(if self.plan.gather {
-                    r * self.plan.len
+            // SAFETY: the caller's promises.
+            unsafe {
+                if self.plan.gather {
+                    self.gather(first + r, r, channel);
                 } else {
-                    0
-                })
-            };
-            let mut tap = 0;
-            for y in 0..height {
-                for x in 0..width {
-                    let source = self
-                        .problem
-                        .rows
-                        .source(position, [y, x])
-                        .and_then(|at| self.x.get(at + channel..)?.get(..channels));
-                    // SAFETY: tap < taps, r < TILE. When gathering, the row has
-                    // len >= taps * channels elements.
-                    unsafe {
-                        if self.plan.gather {
-                            let to = gathered.add(tap * channels);
-                            match source {
-                                Some(x) => to.copy_from_nonoverlapping(x.as_ptr(), channels),
-                                None => fill(to, channels),
-                            }
-                        } else {
-                            let row = source.map_or(self.rows.cast_const(), <[T]>::as_ptr);
-                            self.pointers.add(tap * TILE + r).write(row);
-                        }
-                    }
-                    tap += 1;
-                }
-            }
-            if self.plan.gather {
-                let used = tap * channels;
-                // SAFETY: used <= len elements; segment 0 has a pointer for row r.
-                unsafe {
-                    fill(gathered.add(used), self.plan.len - used);
-                    self.pointers.add(r).write(gathered);
+                    self.point_at_taps(first + r, r, channel);
                 }
             }
         }
@@ -290,6 +254,85 @@ impl<T: Tile + Default, R: Rows> Task<'_, T, R> {
             rows: self.pointers,
             segments: self.plan.segments,
             len: self.plan.len,
+        }
+    }
+
+    /// Stores the pointers of tile row `r`.
+    ///
+    /// # Safety
+    ///
+    /// As for [`point`](Self::point), not gathering; `r` is below [`TILE`].
+    #[inline(always)]
+    unsafe fn point_at_taps(&self, row: usize, r: usize, channel: usize) {
+        let (rows, channels) = (&self.problem.rows, self.plan.len);
+        let [height, width] = rows.kernel();
+        let position = rows.position(row);
+        let mut pointer = self.pointers.wrapping_add(r);
+        for y in 0..height {
+            let line = rows.line(position, y);
+            for x in 0..width {
+                let source = line
+                    .and_then(|line| rows.source(line, position, x))
+                    .and_then(|at| self.x.get(at + channel..)?.get(..channels));
+                let source = source.map_or(self.rows.cast_const(), <[T]>::as_ptr);
+                // SAFETY: a segment for each tap has TILE pointers.
+                unsafe { pointer.write(source) };
+                pointer = pointer.wrapping_add(TILE);
+            }
+        }
+    }
+
+    /// Copies the input of tile row `r`, and stores its one pointer. Taps whose
+    /// input follows that of the tap before are copied with it.
+    ///
+    /// # Safety
+    ///
+    /// As for [`point`](Self::point), gathering; `r` is below [`TILE`].
+    #[inline(always)]
+    unsafe fn gather(&self, row: usize, r: usize, channel: usize) {
+        let (rows, channels) = (&self.problem.rows, self.problem.size.matrix.channels);
+        let [height, width] = rows.kernel();
+        let position = rows.position(row);
+        // SAFETY: there are TILE gathered rows.
+        let start = unsafe { self.rows.add(r * self.plan.len) };
+        // SAFETY: a gathered row has len elements, and nobody else has scratch.
+        let gathered = unsafe {
+            fill(start, self.plan.len);
+            core::slice::from_raw_parts_mut(start, self.plan.len)
+        };
+        // SAFETY: segment 0 has TILE pointers.
+        unsafe { self.pointers.add(r).write(start) };
+        for y in 0..height {
+            let Some(line) = rows.line(position, y) else {
+                continue;
+            };
+            let (mut to, mut from, mut len) = (0, 0, 0);
+            for x in 0..width {
+                let Some(at) = rows.source(line, position, x) else {
+                    continue;
+                };
+                let next = (y * width + x) * channels;
+                if len > 0 && (to + len, from + len) == (next, at + channel) {
+                    len += channels;
+                    continue;
+                }
+                copy(self.x, from, gathered, to, len);
+                (to, from, len) = (next, at + channel, channels);
+            }
+            copy(self.x, from, gathered, to, len);
+        }
+    }
+}
+
+/// Copies `x[from..from + len]` to `y[to..]`; nothing where that leaves either.
+#[inline(always)]
+fn copy<T: Copy>(x: &[T], from: usize, y: &mut [T], to: usize, len: usize) {
+    let x = x.get(from..).and_then(|x| x.get(..len));
+    let y = y.get_mut(to..).and_then(|y| y.get_mut(..len));
+    if let (Some(x), Some(y)) = (x, y) {
+        // Short runs; a call of memcpy would cost more.
+        for (y, x) in y.iter_mut().zip(x) {
+            *y = *x;
         }
     }
 }
