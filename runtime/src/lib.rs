@@ -35,7 +35,7 @@
 //! - with the feature `std`: `ThreadPool` and `caps_from_env`.
 #![no_std]
 
-#[cfg(feature = "std")]
+#[cfg(any(feature = "std", test))]
 extern crate std;
 
 mod arena;

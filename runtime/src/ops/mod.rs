@@ -30,6 +30,9 @@ mod transpose;
 mod unary;
 mod window;
 
+#[cfg(test)]
+mod tests;
+
 pub use table::Op;
 
 use crate::Error;

@@ -136,8 +136,13 @@ macro_rules! ops {
 }
 
 ops! {
-    /// Two-dimensional convolution over NHWC, forward or transposed, not depthwise.
-    /// Weights `[out, kernel_h, kernel_w, in / group]` in a panel codec.
+    /// Two-dimensional convolution over NHWC, forward or transposed.
+    /// Weights are a constant `[out, kernel_h, kernel_w, in / group]` in a panel codec, `bias` is f32
+    /// `[out]`, `residual` has the shape of `y` and is added before the activation. `x`, `residual` and
+    /// `y` are f32 or quantised, each on its own; a quantised `x` needs ternary weights, and a quantised
+    /// `y` a constant scale. Height and width are `(in + pads - dilation * (kernel - 1) - 1) / stride + 1`,
+    /// rounded down; where transposed, `(in - 1) * stride - pads + dilation * (kernel - 1) + 1` plus an
+    /// output padding below the larger of stride and dilation.
     0x0001 Conv2d "conv2d" conv2d ("x", "w", "bias?", "residual?") -> ("y") {
         /// Height and width of the kernel.
         kernel: [u16; 2],
@@ -154,7 +159,8 @@ ops! {
         /// Applied after bias and residual.
         activation: Unary,
     }
-    /// Depthwise convolution over NHWC. Weights `[channels, kernel_h, kernel_w, 1]` in a panel codec.
+    /// Depthwise convolution over NHWC: every channel has its own kernel.
+    /// Weights are a constant `[channels, kernel_h, kernel_w, 1]` in a panel codec; all else as for `conv2d`.
     0x0002 DepthwiseConv2d "depthwise_conv2d" depthwise_conv2d ("x", "w", "bias?", "residual?") -> ("y") {
         /// Height and width of the kernel.
         kernel: [u16; 2],
@@ -168,18 +174,22 @@ ops! {
         activation: Unary,
     }
     /// Product with constant weights: `x [.., k]`, `w [n, k]` in a panel codec, `y [.., n]`.
+    /// Operands and dtypes as for `conv2d`.
     0x0003 Gemm "gemm" gemm ("x", "w", "bias?", "residual?") -> ("y") {
         /// Applied after bias and residual.
         activation: Unary,
     }
-    /// Batched product of two computed matrices; f32. Leading dimensions are equal, or all 1 on one side.
+    /// Batched product of two computed matrices, `[.., m, k]` and `[.., k, n]`; f32.
+    /// Leading dimensions are equal, or all 1 (or absent) on one side.
     0x0004 MatMul "matmul" matmul ("a", "b") -> ("y") {
         /// Whether `a` is stored `[.., k, m]`.
         transpose_a: bool,
         /// Whether `b` is stored `[.., n, k]`.
         transpose_b: bool,
     }
-    /// Largest value under the kernel, NHWC.
+    /// Largest value under the kernel, NHWC; f32, i8 or i16.
+    /// Height and width are `(in + pads - dilation * (kernel - 1) - 1) / stride + 1`, rounded down, or up
+    /// if the last window then starts inside the input or the padding before it. Padding never wins.
     0x0005 MaxPool "max_pool" max_pool ("x") -> ("y") {
         /// Height and width of the window.
         kernel: [u16; 2],
@@ -191,6 +201,7 @@ ops! {
         pads: [u16; 4],
     }
     /// Mean under the kernel, NHWC; f32.
+    /// Height and width as for `max_pool`.
     0x0006 AveragePool "average_pool" average_pool ("x") -> ("y") {
         /// Height and width of the window.
         kernel: [u16; 2],
@@ -204,11 +215,14 @@ ops! {
         count_include_pad: bool,
     }
     /// A function of one operand.
+    /// F32; `neg`, `abs` and `sign` also i32 and i64; `not` bool; `identity` any dtype.
     0x0010 UnaryOp "unary" unary ("x") -> ("y") {
         /// Which function.
         function: Unary,
     }
     /// A function of two operands, with NumPy broadcasting.
+    /// Both have one dtype, f32, i32 or i64 (`pow` f32 alone, `and`, `or`, `xor` bool alone, `equal` and
+    /// `not_equal` bool too), and so has the result, or bool for comparisons.
     0x0011 BinaryOp "binary" binary ("a", "b") -> ("y") {
         /// Which function.
         function: BinaryKind,
@@ -216,14 +230,19 @@ ops! {
         activation: Unary,
     }
     /// `condition ? a : b`, with NumPy broadcasting.
+    /// The condition is bool, the others have one dtype, any.
     0x0012 Where "where" select ("condition", "a", "b") -> ("y") {}
     /// Conversion to the result's dtype; floats to integers saturate.
+    /// Neither is quantised.
     0x0013 Cast "cast" cast ("x") -> ("y") {}
     /// f32 to the result's integers; writes the scale as well where it is dynamic.
+    /// `scale` is the very tensor that `q` names as its scale tensor; without it that one is a constant.
     0x0014 Quantize "quantize" quantize ("x") -> ("q", "scale?") {}
     /// Quantised integers back to f32.
     0x0015 Dequantize "dequantize" dequantize ("q") -> ("x") {}
     /// Reduction over the axes whose bit is set.
+    /// F32, i32 or i64 (`mean` f32 alone); the index functions take one axis and give i64. The result
+    /// may keep the reduced dimensions as 1 or leave them out.
     0x0020 Reduce "reduce" reduce ("x") -> ("y") {
         /// What is computed.
         function: ReduceKind,
@@ -237,24 +256,25 @@ ops! {
         /// Whether the logarithm is taken.
         log: bool,
     }
-    /// Permuted dimensions.
+    /// Permuted dimensions; any dtype.
     0x0030 Transpose "transpose" transpose ("x") -> ("y") {
         /// Dimension `i` of the result is dimension `perm[i]` of the operand; unused entries are 0.
         perm: [u8; 6],
     }
-    /// Operands one after the other along one axis; up to 16.
+    /// Operands one after the other along one axis, up to 16; any dtype.
     0x0031 Concat "concat" concat ("x0", "x1?", "x2?", "x3?", "x4?", "x5?", "x6?", "x7?", "x8?", "x9?", "x10?", "x11?", "x12?", "x13?", "x14?", "x15?") -> ("y") {
         /// The dimension.
         axis: u8,
     }
-    /// Every `step`th element from `start`, along each dimension.
+    /// Every `step`th element from `start`, along each dimension; any dtype.
     0x0032 Slice "slice" slice ("x") -> ("y") {
         /// First element, counted from 0; unused entries are 0.
         start: [u32; 6],
         /// Distance, not 0; unused entries are 1.
         step: [i32; 6],
     }
-    /// Elements added around; the result's shape tells how many at the end.
+    /// Elements added around; the result's shape tells how many at the end. Any dtype.
+    /// `reflect` adds fewer than the dimension has. A quantised operand takes the value 0 alone.
     0x0033 Pad "pad" pad ("x") -> ("y") {
         /// Elements added at the start of each dimension; unused entries are 0.
         before: [u32; 6],
@@ -263,12 +283,13 @@ ops! {
         /// Used by `constant`; cast to the dtype.
         value: f32,
     }
-    /// Slices picked along one axis by indices; negative ones count from the end.
+    /// Slices picked along one axis by indices, i32 or i64; negative ones count from the end. Any dtype.
+    /// The result's shape is that of `x` with `axis` replaced by the shape of `indices`.
     0x0034 Gather "gather" gather ("x", "indices") -> ("y") {
         /// The dimension of `x`.
         axis: u8,
     }
-    /// Resized NHWC images.
+    /// Resized NHWC images; `linear` f32 alone, the others any dtype.
     0x0035 Resize "resize" resize ("x") -> ("y") {
         /// Output over input, height and width.
         scale: [f32; 2],
@@ -277,8 +298,8 @@ ops! {
         /// Coordinate transformation.
         coordinates: ResizeCoordinates,
     }
-    /// Repetition to the result's shape by NumPy's rules.
+    /// Repetition to the result's shape by NumPy's rules; any dtype.
     0x0036 Broadcast "broadcast" broadcast ("x") -> ("y") {}
-    /// The same elements in another shape.
+    /// The same elements in another shape; any dtype.
     0x0037 Reshape "reshape" reshape ("x") -> ("y") {}
 }

@@ -1,0 +1,10 @@
+//! Every op, run by the runtime from a file of one op, against its definition
+//! computed element by element, on every level of instruction sets that this
+//! machine has.
+
+mod array;
+mod model;
+mod movement;
+mod pointwise;
+mod products;
+mod windows;
