@@ -1,4 +1,6 @@
 //! The ops: [`table`] lists them, one file each holds `check`, `scratch` and `run`.
+//!
+#![doc = include_str!("OPS.md")]
 
 pub mod attr;
 pub mod table;

@@ -21,10 +21,7 @@ pub(super) fn check(op: &Reduce, io: &Operands<'_>) -> Result<(), Error> {
     let mut stated = y.dims.iter().copied().filter(|&d| d != 1);
     ensure(kept.by_ref().all(|d| stated.next() == Some(d)) && stated.next().is_none())?;
 
-    let is_index = matches!(
-        op.function,
-        ReduceKind::ArgMax | ReduceKind::ArgMin | ReduceKind::ArgMaxLast | ReduceKind::ArgMinLast
-    );
+    let is_index = op.function.is_index();
     ensure(match op.function {
         ReduceKind::Mean => x.dtype() == DType::F32,
         _ => matches!(x.dtype(), DType::F32 | DType::I32 | DType::I64),

@@ -105,13 +105,17 @@ impl Window {
         }
         // Dimensions are below 2^32 and attributes below 2^16, so nothing here leaves u64.
         let reach = dilation * (kernel - 1) + 1;
+        if kernel * dilation >= EXTENT_LIMIT {
+            return false;
+        }
         if self.rounding == Rounding::Transposed {
             let full = (input - 1) * stride + reach;
             let padding = (output + start + end).checked_sub(full);
-            return full < EXTENT_LIMIT && padding.is_some_and(|p| p < stride.max(dilation));
+            return input * stride + reach < EXTENT_LIMIT
+                && padding.is_some_and(|p| p < stride.max(dilation));
         }
         let padded = input + start + end;
-        if reach > padded || padded >= EXTENT_LIMIT {
+        if reach > padded || padded.max(output.saturating_mul(stride)) >= EXTENT_LIMIT {
             return false;
         }
         let (whole, rest) = ((padded - reach) / stride + 1, (padded - reach) % stride);

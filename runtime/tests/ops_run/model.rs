@@ -1,13 +1,13 @@
 //! Models of one op.
 
 use crate::array::Array;
-use ternrt::kernels::Matrix;
 use ternrt::format::checksum::seal;
 use ternrt::format::entry::{Entry, HEAD};
 use ternrt::format::header::{Header, Section};
 use ternrt::format::op::OpRecord;
 use ternrt::format::tensor::{Place, Tensor};
 use ternrt::format::{NONE, SECTION_ALIGN};
+use ternrt::kernels::Matrix;
 use ternrt::ops::Op;
 use ternrt::{Caps, Codec, DType, Error};
 
@@ -135,11 +135,19 @@ impl Case {
     /// constant, then the scales that are not; its outputs are the results.
     fn file(&self) -> File {
         let mut file = File::default();
-        let inputs: Vec<u32> = self.inputs.iter().map(|o| o.as_ref().map_or(NONE, |o| file.operand(o, Role::Operand))).collect();
+        let inputs: Vec<u32> = self
+            .inputs
+            .iter()
+            .map(|o| o.as_ref().map_or(NONE, |o| file.operand(o, Role::Operand)))
+            .collect();
         let mut outputs: Vec<u32> = Vec::new();
         for (i, result) in self.outputs.iter().enumerate() {
             // A second result is the first one's scale.
-            let id = if i == 0 { file.operand(result, Role::Result) } else { file.tensors[outputs[0] as usize].scale };
+            let id = if i == 0 {
+                file.operand(result, Role::Result)
+            } else {
+                file.tensors[outputs[0] as usize].scale
+            };
             outputs.push(id);
             file.entry_outputs.push(id);
             file.entry_inputs.retain(|(input, _)| *input != id);
@@ -175,10 +183,18 @@ impl File {
     }
 
     /// A tensor with room in its place.
-    fn place(&mut self, place: Place, dtype: DType, codec: Codec, dims: &[usize], bytes: &[u8]) -> Tensor {
+    fn place(
+        &mut self,
+        place: Place,
+        dtype: DType,
+        codec: Codec,
+        dims: &[usize],
+        bytes: &[u8],
+    ) -> Tensor {
         let offset = match place {
             Place::Data => {
-                self.data.resize(self.data.len().next_multiple_of(SECTION_ALIGN), 0);
+                self.data
+                    .resize(self.data.len().next_multiple_of(SECTION_ALIGN), 0);
                 let offset = self.data.len();
                 self.data.extend(bytes);
                 offset as u64
@@ -210,8 +226,18 @@ impl File {
             return *id;
         }
         let bytes: Vec<u8> = scales.values.iter().flat_map(|v| v.to_le_bytes()).collect();
-        let place = if scales.constant { Place::Data } else { Place::Arena };
-        let tensor = self.place(place, DType::F32, Codec::Plain, &[scales.values.len()], &bytes);
+        let place = if scales.constant {
+            Place::Data
+        } else {
+            Place::Arena
+        };
+        let tensor = self.place(
+            place,
+            DType::F32,
+            Codec::Plain,
+            &[scales.values.len()],
+            &bytes,
+        );
         let id = self.add(tensor);
         self.scales.push((scales.clone(), id));
         if !scales.constant {
@@ -222,14 +248,22 @@ impl File {
 
     fn operand(&mut self, o: &Operand, role: Role) -> u32 {
         let scale = o.scales.as_ref().map(|s| self.scale(s));
-        let place = if o.constant { Place::Data } else { Place::Arena };
+        let place = if o.constant {
+            Place::Data
+        } else {
+            Place::Arena
+        };
         let tensor = self.place(place, o.array.dtype, o.codec, &o.array.dims, &o.bytes);
         if role == Role::Operand && !o.constant {
             // The entry point sees plain integers: the scale of its input would have to be a constant.
             let id = self.add(tensor);
             self.entry_inputs.push((id, o.bytes.clone()));
         }
-        self.add(Tensor { scale: scale.unwrap_or(NONE), qmax: o.qmax(), ..tensor })
+        self.add(Tensor {
+            scale: scale.unwrap_or(NONE),
+            qmax: o.qmax(),
+            ..tensor
+        })
     }
 
     fn write(&mut self, op: &Op, inputs: &[u32], outputs: &[u32]) {
@@ -246,10 +280,15 @@ impl File {
             outputs: self.entry_outputs.len() as u32,
             ..Entry::default()
         };
-        let ids = self.entry_inputs.iter().map(|(id, _)| id).chain(&self.entry_outputs);
+        let ids = self
+            .entry_inputs
+            .iter()
+            .map(|(id, _)| id)
+            .chain(&self.entry_outputs);
         let mut entries = [&Entry::encode_head(1)[..], &entry.encode()].concat();
         entries.extend(ids.flat_map(|id| id.to_le_bytes()));
-        let sections: [&[u8]; Section::COUNT] = [strings, &tensors, &ops, &entries, &[], &self.data, &[], &[]];
+        let sections: [&[u8]; Section::COUNT] =
+            [strings, &tensors, &ops, &entries, &[], &self.data, &[], &[]];
         let header = Header::layout(sections.map(|s| s.len() as u64), self.arena).unwrap();
         self.bytes = vec![0; header.file_len as usize];
         self.bytes[..Header::LEN].copy_from_slice(&header.encode());

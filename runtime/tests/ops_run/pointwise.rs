@@ -99,7 +99,7 @@ fn unary(f: &Unary, x: f64) -> f64 {
 #[test]
 fn unary_functions_equal_their_formulas() {
     let mut done = 0;
-    for kind in (0..=u8::MAX).filter_map(UnaryKind::from_code) {
+    for kind in UnaryKind::ALL.iter().copied() {
         let (alpha, beta) = match kind {
             UnaryKind::Clip => (-0.5, 0.75),
             UnaryKind::HardSigmoid => (0.25, 0.5),
@@ -189,7 +189,7 @@ fn binary_functions_equal_their_formulas() {
         (&[2, 1, 3, 1, 2, 1], &[2, 1, 2, 1, 3], &[2, 2, 3, 2, 2, 3]),
     ];
     let mut done = 0;
-    for kind in (0..=u8::MAX).filter_map(BinaryKind::from_code) {
+    for kind in BinaryKind::ALL.iter().copied() {
         let dtypes: &[DType] = match kind {
             BinaryKind::Pow => &[DType::F32],
             BinaryKind::And | BinaryKind::Or | BinaryKind::Xor => &[DType::Bool],
@@ -465,14 +465,8 @@ fn reduce(kind: ReduceKind, values: &[f64]) -> f64 {
 
 #[test]
 fn reductions_equal_their_formulas() {
-    for kind in (0..=u8::MAX).filter_map(ReduceKind::from_code) {
-        let is_index = matches!(
-            kind,
-            ReduceKind::ArgMax
-                | ReduceKind::ArgMin
-                | ReduceKind::ArgMaxLast
-                | ReduceKind::ArgMinLast
-        );
+    for kind in ReduceKind::ALL.iter().copied() {
+        let is_index = kind.is_index();
         for (dims, dtype) in [
             (&[2, 3, 4, 5][..], DType::F32),
             (&[3, 17], DType::I32),
