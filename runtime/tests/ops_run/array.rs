@@ -1,6 +1,8 @@
 //! Arrays of any dtype for tests: every element is held as an f64, which is
 //! exact for all values that the tests use.
 
+use std::collections::HashMap;
+use std::sync::LazyLock;
 use ternrt::DType;
 
 #[derive(Clone, Debug, PartialEq)]
@@ -112,8 +114,13 @@ pub fn f16_value(bits: u16) -> f64 {
 
 /// The binary16 of a value that has one.
 fn f16_bits(value: f64) -> u16 {
-    (0..=u16::MAX)
-        .find(|&b| f16_value(b) == value)
+    static BITS: LazyLock<HashMap<u64, u16>> = LazyLock::new(|| {
+        (0..=u16::MAX)
+            .map(|b| (f16_value(b).to_bits(), b))
+            .collect()
+    });
+    *BITS
+        .get(&value.to_bits())
         .unwrap_or_else(|| panic!("{value} is no f16"))
 }
 

@@ -7,4 +7,6 @@ mod model;
 mod movement;
 mod pointwise;
 mod products;
+#[path = "../support/mod.rs"]
+mod support;
 mod windows;

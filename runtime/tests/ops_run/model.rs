@@ -1,15 +1,12 @@
 //! Models of one op.
 
 use crate::array::Array;
-use ternrt::format::checksum::seal;
-use ternrt::format::entry::{Entry, HEAD};
-use ternrt::format::header::{Header, Section};
-use ternrt::format::op::OpRecord;
-use ternrt::format::tensor::{Place, Tensor};
-use ternrt::format::{NONE, SECTION_ALIGN};
+use crate::support::{Aligned, Writer, le_bytes};
+use ternrt::format::NONE;
+use ternrt::format::tensor::Tensor;
 use ternrt::kernels::Matrix;
 use ternrt::ops::Op;
-use ternrt::{Caps, Codec, DType, Error};
+use ternrt::{Caps, Codec, DType, Error, Model, Options, ParallelFor, Session};
 
 /// An operand or a result.
 #[derive(Clone, Debug)]
@@ -125,186 +122,149 @@ impl Case {
         }
     }
 
-    /// The results with these instruction sets.
-    pub fn run(&self, caps: Caps) -> Result<Vec<Array>, Error> {
-        let _ = (caps, self.file());
-        unimplemented!()
-    }
-
-    /// The case as a `.tern` file. Its inputs are the operands that are not
-    /// constant, then the scales that are not; its outputs are the results.
-    fn file(&self) -> File {
-        let mut file = File::default();
-        let inputs: Vec<u32> = self
-            .inputs
-            .iter()
-            .map(|o| o.as_ref().map_or(NONE, |o| file.operand(o, Role::Operand)))
-            .collect();
-        let mut outputs: Vec<u32> = Vec::new();
-        for (i, result) in self.outputs.iter().enumerate() {
-            // A second result is the first one's scale.
-            let id = if i == 0 {
-                file.operand(result, Role::Result)
-            } else {
-                file.tensors[outputs[0] as usize].scale
-            };
-            outputs.push(id);
-            file.entry_outputs.push(id);
-            file.entry_inputs.retain(|(input, _)| *input != id);
+    /// The results with these instruction sets, on as many threads.
+    ///
+    /// # Panics
+    /// If the file is refused.
+    pub fn run(&self, caps: Caps, threads: usize) -> Result<Vec<Array>, Error> {
+        let (file, inputs) = self.file();
+        let model = Model::new(&file).unwrap_or_else(|error| panic!("{}: {error}", self.op));
+        let parallel = &Backwards(threads);
+        let mut arena = Aligned::zeros(model.arena_len_for(caps, threads), 0);
+        // What a run finds in the arena must not matter.
+        arena.fill(0xA5);
+        let mut session = Session::with_options(&model, &mut arena, Options { caps, parallel })?;
+        for (i, bytes) in inputs.iter().enumerate() {
+            session.input_mut(i)?.copy_from_slice(bytes);
         }
-        file.write(&self.op, &inputs, &outputs);
-        file
+        session.run(0)?;
+        let array = |(i, o): (usize, &Operand)| {
+            let Array { dtype, dims, .. } = &o.array;
+            Ok(Array::from_bytes(*dtype, dims, session.output(i)?))
+        };
+        self.outputs.iter().enumerate().map(array).collect()
     }
-}
 
-#[derive(Clone, Copy, PartialEq)]
-enum Role {
-    Operand,
-    Result,
+    /// The case as a `.tern` file, and the contents of its inputs: the operands
+    /// that are not constant, then the scales that are not. Its outputs are the
+    /// results.
+    fn file(&self) -> (Aligned, Vec<Vec<u8>>) {
+        let mut file = File::default();
+        let ids = |o: &Option<Operand>| o.as_ref().map_or(NONE, |o| file.operand(o));
+        let inputs: Vec<u32> = self.inputs.iter().map(ids).collect();
+        let mut outputs: Vec<u32> = Vec::new();
+        for result in &self.outputs {
+            match outputs.first() {
+                None => outputs.push(file.add(result)),
+                // A second result is the first one's scale tensor.
+                Some(&first) => {
+                    let scale = file.writer.tensors[first as usize].scale;
+                    file.inputs.retain(|(id, _)| *id != scale);
+                    outputs.push(scale);
+                }
+            }
+        }
+        file.writer.op(self.op, &inputs, &outputs);
+        let (ids, contents): (Vec<u32>, Vec<Vec<u8>>) = file.inputs.into_iter().unzip();
+        file.writer.entry("main", &ids, &outputs);
+        (file.writer.finish(), contents)
+    }
 }
 
 /// A file under construction.
 #[derive(Default)]
 struct File {
-    tensors: Vec<Tensor>,
+    writer: Writer,
     scales: Vec<(Scales, u32)>,
-    data: Vec<u8>,
-    arena: u64,
     /// Tensor and contents.
-    entry_inputs: Vec<(u32, Vec<u8>)>,
-    entry_outputs: Vec<u32>,
-    bytes: Vec<u8>,
+    inputs: Vec<(u32, Vec<u8>)>,
 }
 
 impl File {
-    fn add(&mut self, tensor: Tensor) -> u32 {
-        self.tensors.push(tensor);
-        self.tensors.len() as u32 - 1
-    }
-
-    /// A tensor with room in its place.
-    fn place(
-        &mut self,
-        place: Place,
-        dtype: DType,
-        codec: Codec,
-        dims: &[usize],
-        bytes: &[u8],
-    ) -> Tensor {
-        let offset = match place {
-            Place::Data => {
-                self.data
-                    .resize(self.data.len().next_multiple_of(SECTION_ALIGN), 0);
-                let offset = self.data.len();
-                self.data.extend(bytes);
-                offset as u64
-            }
-            Place::Arena => {
-                let offset = self.arena;
-                self.arena = (offset + bytes.len() as u64).next_multiple_of(SECTION_ALIGN as u64);
-                offset
-            }
-        };
-        Tensor {
-            place,
-            dtype,
-            codec,
-            rank: dims.len() as u8,
-            dims: std::array::from_fn(|i| dims.get(i).map_or(1, |&d| d as u32)),
-            offset,
-            len: bytes.len() as u64,
-            scale: NONE,
-            qmax: 0,
-            name_offset: 0,
-            name_len: 0,
-        }
-    }
-
     /// The tensor that holds these scales.
     fn scale(&mut self, scales: &Scales) -> u32 {
         if let Some((_, id)) = self.scales.iter().find(|(s, _)| s == scales) {
             return *id;
         }
-        let bytes: Vec<u8> = scales.values.iter().flat_map(|v| v.to_le_bytes()).collect();
-        let place = if scales.constant {
-            Place::Data
+        let (dims, bytes) = ([scales.values.len() as u32], le_bytes(&scales.values));
+        let id = if scales.constant {
+            self.writer.constant("", DType::F32, &dims, &bytes)
         } else {
-            Place::Arena
+            let id = self.writer.arena("", DType::F32, &dims);
+            self.inputs.push((id, bytes));
+            id
         };
-        let tensor = self.place(
-            place,
-            DType::F32,
-            Codec::Plain,
-            &[scales.values.len()],
-            &bytes,
-        );
-        let id = self.add(tensor);
         self.scales.push((scales.clone(), id));
-        if !scales.constant {
-            self.entry_inputs.push((id, bytes));
-        }
         id
     }
 
-    fn operand(&mut self, o: &Operand, role: Role) -> u32 {
-        let scale = o.scales.as_ref().map(|s| self.scale(s));
-        let place = if o.constant {
-            Place::Data
+    /// A tensor with its scale.
+    fn add(&mut self, o: &Operand) -> u32 {
+        let scale = o.scales.as_ref().map_or(NONE, |s| self.scale(s));
+        let dims: Vec<u32> = o.array.dims.iter().map(|&d| d as u32).collect();
+        let id = if o.constant {
+            self.writer.constant("", o.array.dtype, &dims, &o.bytes)
         } else {
-            Place::Arena
+            self.writer.arena("", o.array.dtype, &dims)
         };
-        let tensor = self.place(place, o.array.dtype, o.codec, &o.array.dims, &o.bytes);
-        if role == Role::Operand && !o.constant {
-            // The entry point sees plain integers: the scale of its input would have to be a constant.
-            let id = self.add(tensor);
-            self.entry_inputs.push((id, o.bytes.clone()));
-        }
-        self.add(Tensor {
-            scale: scale.unwrap_or(NONE),
-            qmax: o.qmax(),
-            ..tensor
-        })
+        let tensor = &mut self.writer.tensors[id as usize];
+        (tensor.codec, tensor.scale, tensor.qmax) = (o.codec, scale, o.qmax());
+        id
     }
 
-    fn write(&mut self, op: &Op, inputs: &[u32], outputs: &[u32]) {
-        let strings = b"main";
-        let tensors: Vec<u8> = self.tensors.iter().flat_map(|t| t.encode()).collect();
-        let mut ops = vec![0; OpRecord::encoded_len(op, inputs.len(), outputs.len())];
-        OpRecord::encode(op, inputs, outputs, &mut ops).unwrap();
-        let entry = Entry {
-            name_len: strings.len() as u32,
-            op_count: 1,
-            ops_len: ops.len() as u32,
-            ids_offset: (HEAD + Entry::LEN) as u32,
-            inputs: self.entry_inputs.len() as u32,
-            outputs: self.entry_outputs.len() as u32,
-            ..Entry::default()
-        };
-        let ids = self
-            .entry_inputs
-            .iter()
-            .map(|(id, _)| id)
-            .chain(&self.entry_outputs);
-        let mut entries = [&Entry::encode_head(1)[..], &entry.encode()].concat();
-        entries.extend(ids.flat_map(|id| id.to_le_bytes()));
-        let sections: [&[u8]; Section::COUNT] =
-            [strings, &tensors, &ops, &entries, &[], &self.data, &[], &[]];
-        let header = Header::layout(sections.map(|s| s.len() as u64), self.arena).unwrap();
-        self.bytes = vec![0; header.file_len as usize];
-        self.bytes[..Header::LEN].copy_from_slice(&header.encode());
-        for (span, section) in header.sections.iter().zip(sections) {
-            self.bytes[span.offset as usize..][..section.len()].copy_from_slice(section);
+    /// A tensor that is an input of the entry point unless it is constant.
+    fn operand(&mut self, o: &Operand) -> u32 {
+        let id = self.add(o);
+        if !o.constant {
+            // The entry point sees plain integers in the same place: the scale
+            // of a quantised input would have to be a constant.
+            let plain = Tensor {
+                scale: NONE,
+                qmax: 0,
+                ..self.writer.tensors[id as usize]
+            };
+            self.writer.tensors.push(plain);
+            let input = self.writer.tensors.len() as u32 - 1;
+            self.inputs.push((input, o.bytes.clone()));
         }
-        seal(&mut self.bytes).unwrap();
+        id
     }
 }
 
-/// Calls `check` with the results on each level of instruction sets.
+/// Runs tasks one after the other, the last one first.
+struct Backwards(usize);
+
+impl ParallelFor for Backwards {
+    fn threads(&self) -> usize {
+        self.0
+    }
+
+    fn run(&self, tasks: usize, f: &(dyn Fn(usize) + Sync)) {
+        assert!(tasks <= self.0);
+        (0..tasks).rev().for_each(f);
+    }
+}
+
+/// Calls `check` with the results on each level of instruction sets. More
+/// threads must give the same bits.
 #[track_caller]
 pub fn each_level(case: &Case, check: impl Fn(Caps, &[Array])) {
-    let caps = Caps::SCALAR;
-    let results = case
-        .run(caps)
-        .unwrap_or_else(|error| panic!("{} on {caps:?}: {error}", case.op));
-    check(caps, &results);
+    for caps in Caps::detect().levels() {
+        let run = |threads| {
+            let results = case.run(caps, threads);
+            results.unwrap_or_else(|error| panic!("{} on {caps}: {error}", case.op))
+        };
+        let results = run(1);
+        check(caps, &results);
+        for threads in [2, 5] {
+            for (many, one) in run(threads).iter().zip(&results) {
+                assert_eq!(
+                    many.bytes(),
+                    one.bytes(),
+                    "{} on {caps}, {threads} threads",
+                    case.op
+                );
+            }
+        }
+    }
 }

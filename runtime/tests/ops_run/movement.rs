@@ -50,7 +50,7 @@ fn check(
         each_level(
             &Case::new(op, inputs, [operand(&result)]),
             |level, results| {
-                assert_eq!(results[0], result, "{op} of {x_dims:?} on {level:?}");
+                assert_eq!(results[0], result, "{op} of {x_dims:?} on {level}");
             },
         );
     }
@@ -275,7 +275,7 @@ fn gather_refuses_indices_out_of_range() {
                 operands,
                 [Operand::of(Array::f32(&[2, 2], |_| 0.0))],
             );
-            let outcome = case.run(ternrt::Caps::SCALAR).map(|_| ());
+            let outcome = case.run(ternrt::Caps::SCALAR, 1).map(|_| ());
             assert_eq!(
                 outcome,
                 if fits { Ok(()) } else { Err(Error::BadValue) },
@@ -448,7 +448,7 @@ fn linear_resize_equals_its_definition() {
                     for (got, wanted) in results[0].values.iter().zip(&wanted.values) {
                         assert!(
                             (got - wanted).abs() < 1e-5,
-                            "{op:?} {input:?} {output:?} on {level:?}: {got} for {wanted}"
+                            "{op:?} {input:?} {output:?} on {level}: {got} for {wanted}"
                         );
                     }
                 },

@@ -16,7 +16,7 @@ fn check(case: Case, wanted: &Array, tolerance: f64) {
             let near = got == wanted || (got - wanted).abs() <= tolerance * wanted.abs().max(1.0);
             assert!(
                 near || got.is_nan() && wanted.is_nan(),
-                "{:?} on {level:?}: {got} for {wanted} at {i}",
+                "{:?} on {level}: {got} for {wanted} at {i}",
                 case.op
             );
         }

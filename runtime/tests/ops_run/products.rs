@@ -202,7 +202,7 @@ impl Setup {
                     let at = unflatten(i, &sums.dims);
                     assert!(
                         (got - wanted).abs() <= tolerance,
-                        "{name} on {level:?}: {got} for {wanted} +- {tolerance} at {at:?}"
+                        "{name} on {level}: {got} for {wanted} +- {tolerance} at {at:?}"
                     );
                 }
             },

@@ -114,7 +114,7 @@ fn max_pool_equals_its_definition() {
                 |level, results| {
                     assert_eq!(
                         results[0].values, wanted.values,
-                        "seed {seed} on {level:?}: {op:?}"
+                        "seed {seed} on {level}: {op:?}"
                     );
                 },
             );
@@ -158,7 +158,7 @@ fn average_pool_equals_its_definition() {
                     for (got, wanted) in results[0].values.iter().zip(&wanted.values) {
                         assert!(
                             (got - wanted).abs() < 1e-5,
-                            "seed {seed} on {level:?}: {got} for {wanted}: {op:?}"
+                            "seed {seed} on {level}: {got} for {wanted}: {op:?}"
                         );
                     }
                 },

@@ -6,11 +6,10 @@ mod pointwise;
 mod products;
 mod windows;
 
-use super::{MAX_INPUTS, MAX_OUTPUTS, Op, Operands};
+use super::{Op, Operands};
 use crate::Error;
 use crate::format::NONE;
 use crate::format::tensor::{Place, Tensor};
-use core::marker::PhantomData;
 use std::vec::Vec;
 use tern_kernels::{Codec, DType, MAX_RANK, Matrix};
 
@@ -144,18 +143,9 @@ impl Case {
 
     fn operands(&self) -> Operands<'static> {
         let pair = |s: &Option<Slot>| s.map(|s| (s.tensor, s.scale));
-        let mut operands = Operands {
-            inputs: [None; MAX_INPUTS],
-            outputs: [None; MAX_OUTPUTS],
-            model: PhantomData,
-        };
-        for (to, from) in operands.inputs.iter_mut().zip(&self.inputs) {
-            *to = pair(from);
-        }
-        for (to, from) in operands.outputs.iter_mut().zip(&self.outputs) {
-            *to = pair(from);
-        }
-        operands
+        let [inputs, outputs] =
+            [&self.inputs, &self.outputs].map(|l| l.iter().map(pair).collect::<Vec<_>>());
+        Operands::new(&inputs, &outputs).unwrap()
     }
 
     #[track_caller]
