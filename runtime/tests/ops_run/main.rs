@@ -3,6 +3,7 @@
 //! machine has.
 
 mod array;
+mod hostile;
 mod model;
 mod movement;
 mod pointwise;

@@ -148,7 +148,7 @@ impl Case {
     /// The case as a `.tern` file, and the contents of its inputs: the operands
     /// that are not constant, then the scales that are not. Its outputs are the
     /// results.
-    fn file(&self) -> (Aligned, Vec<Vec<u8>>) {
+    pub fn file(&self) -> (Aligned, Vec<Vec<u8>>) {
         let mut file = File::default();
         let ids = |o: &Option<Operand>| o.as_ref().map_or(NONE, |o| file.operand(o));
         let inputs: Vec<u32> = self.inputs.iter().map(ids).collect();
