@@ -12,7 +12,7 @@ use super::{Exec, Operands};
 use crate::Error;
 use crate::format::tensor::{Place, Tensor};
 use tern_kernels::eltwise::Unary;
-use tern_kernels::{Codec, DType, Epilogue, Matrix, Residual, Weights};
+use tern_kernels::{Codec, DType, Epilogue, Matrix, Residual, Weights, max_k};
 
 /// Checks all that does not depend on the op's geometry: `matrix` is the shape
 /// of the weight array and `w_dims` the one that the record must state.
@@ -58,16 +58,6 @@ pub(super) fn check(
         residual.ensure_dims(&y.dims)?;
     }
     Ok(())
-}
-
-/// Largest number of products that are summed exactly: with codes in 0..=2,
-/// `2 * max|x| * k` stays in i32.
-fn max_k(x: DType) -> usize {
-    let largest = match x {
-        DType::I8 => -i64::from(i8::MIN),
-        _ => -i64::from(i16::MIN),
-    };
-    (i64::from(i32::MAX) / (2 * largest)) as usize
 }
 
 /// Operand 1.

@@ -75,7 +75,7 @@ impl Window {
         for axis in 0..2 {
             ensure(self.fits(axis, input[axis] as u64, output[axis] as u64))?;
         }
-        Ok(Conv2dShape {
+        let shape = Conv2dShape {
             batch,
             input,
             in_channels,
@@ -87,7 +87,9 @@ impl Window {
             pad: [self.pads[0].into(), self.pads[1].into()],
             groups,
             transposed: self.rounding == Rounding::Transposed,
-        })
+        };
+        shape.check()?;
+        Ok(shape)
     }
 
     /// Padding at the bottom and right.

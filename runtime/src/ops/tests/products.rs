@@ -186,9 +186,9 @@ fn integer_sums_that_may_overflow_are_refused() {
         )
     };
     gemm(DType::I16, 32767).passes();
-    gemm(DType::I8, 40000).passes();
-    gemm(DType::I16, 32769).refuses(|_| ());
-    gemm(DType::I8, 8_454_661).refuses(|_| ());
+    gemm(DType::I16, 32768).refuses(|_| ());
+    gemm(DType::I8, 8_388_607).passes();
+    gemm(DType::I8, 8_388_608).refuses(|_| ());
 }
 
 #[test]
