@@ -1,4 +1,5 @@
 //! The ops: [`table`] lists them, one file each holds `check`, `scratch` and `run`.
+//! What they compute, bit by bit, is part of [the file format](crate::format).
 //!
 #![doc = include_str!("OPS.md")]
 

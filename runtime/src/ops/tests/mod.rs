@@ -227,10 +227,9 @@ impl Case {
 #[test]
 fn nothing_panics_without_operands() {
     for row in super::table::TABLE {
-        let len = row.attributes.iter().map(|a| a.len).sum();
         for fill in [0, 1, 0xff] {
-            let attributes: Vec<u8> = core::iter::repeat_n(fill, len).collect();
-            let Ok(op) = Op::decode(row.code, &attributes) else {
+            let of_len = |len| Op::decode(row.code, &[fill; 64][..len]).ok();
+            let Some(op) = (0..=64).find_map(of_len) else {
                 continue;
             };
             let case = Case {
