@@ -6,7 +6,7 @@ pub mod scalar;
 #[cfg(test)]
 mod tests;
 #[cfg(target_arch = "x86_64")]
-mod x86_avx2;
+pub(crate) mod x86_avx2;
 
 use crate::{Caps, Ctx, DType, Invalid, MAX_RANK, Variant, View, ViewMut, par};
 

@@ -24,7 +24,7 @@ unsafe fn binary_avx2(
     scalar::binary(kind, activation, a, b, steps, y);
 }
 
-pub(super) fn unary(f: &Unary, x: &[f32], y: &mut [f32]) {
+pub(crate) fn unary(f: &Unary, x: &[f32], y: &mut [f32]) {
     if matches!(
         f.kind,
         UnaryKind::Exp | UnaryKind::Sigmoid | UnaryKind::Silu

@@ -25,6 +25,9 @@ use crate::{DType, Invalid};
 #[cfg(target_arch = "x86_64")]
 mod x86_avx2;
 
+#[cfg(test)]
+mod tests;
+
 /// A tensor of the output's shape that is added before the activation.
 #[derive(Clone, Copy, Debug)]
 pub struct Residual<'a> {

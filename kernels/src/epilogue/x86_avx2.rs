@@ -3,7 +3,7 @@
 
 use super::{Finish, Out};
 use crate::View;
-use crate::eltwise::{Unary, UnaryKind, scalar::apply};
+use crate::eltwise::{Unary, UnaryKind, x86_avx2 as eltwise};
 use core::arch::x86_64::*;
 
 /// Lanes of a register.
@@ -111,10 +111,10 @@ fn activate(activation: &Unary, t: __m256) -> __m256 {
             _mm256_min_ps(_mm256_max_ps(t, low), high)
         }
         _ => {
-            let mut lanes = [0.0; LANES];
-            store(t, &mut lanes);
-            lanes.iter_mut().for_each(|t| *t = apply(activation, *t));
-            load(&lanes)
+            let (mut before, mut after) = ([0.0; LANES], [0.0; LANES]);
+            store(t, &mut before);
+            eltwise::unary(activation, &before, &mut after);
+            load(&after)
         }
     }
 }

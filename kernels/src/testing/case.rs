@@ -62,6 +62,8 @@ impl Case {
                 beta: 1.5,
             },
             Unary::new(UnaryKind::HardSwish),
+            Unary::new(UnaryKind::Silu),
+            Unary::new(UnaryKind::Gelu),
             Unary {
                 kind: UnaryKind::LeakyRelu,
                 alpha: 0.1,
