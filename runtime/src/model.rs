@@ -140,10 +140,15 @@ impl<'m> Model<'m> {
 
     /// Largest scratch of all ops.
     pub(crate) fn scratch_len(&self, caps: Caps, threads: usize) -> usize {
-        let ops = (0..self.entry_count()).flat_map(|e| self.ops(e));
-        ops.map(|step| step.record.op.scratch(&step.operands, caps, threads))
-            .max()
-            .unwrap_or(0)
+        let (mut largest, mut step) = (0, None);
+        for entry in 0..self.entry_count() {
+            let mut ops = self.ops(entry);
+            while let (Ok(()), Some(step)) = (ops.advance(&mut step), &step) {
+                let needs = step.record.op.scratch(&step.operands, caps, threads);
+                largest = largest.max(needs);
+            }
+        }
+        largest
     }
 
     /// Number of tensor records.
@@ -322,22 +327,25 @@ impl<'m> Ops<'m> {
         }
     }
 
-    /// The next op, or why its record cannot be read; in a model that was
-    /// checked it can.
-    pub(crate) fn advance(&mut self) -> Result<Option<OpStep<'m>>, Error> {
+    /// Puts the next op into `step`, `None` behind the last one; or tells why
+    /// its record cannot be read, which in a model that was checked it can.
+    pub(crate) fn advance(&mut self, step: &mut Option<OpStep<'m>>) -> Result<(), Error> {
         if self.rest.is_empty() {
-            return Ok(None);
+            *step = None;
+            return Ok(());
         }
         let record = OpRecord::decode(self.rest)?;
-        let operands = Operands::of_record(&record, |id| self.model.find(id))?;
-        let number = self.number;
-        self.rest = self.rest.get(record.len..).unwrap_or_default();
-        self.number = number.wrapping_add(1);
-        Ok(Some(OpStep {
-            number,
+        let step = step.get_or_insert_with(|| OpStep {
+            number: 0,
             record,
-            operands,
-        }))
+            operands: Operands::empty(),
+        });
+        step.number = self.number;
+        step.record = record;
+        step.operands.fill(&record, |id| self.model.find(id))?;
+        self.rest = self.rest.get(record.len..).unwrap_or_default();
+        self.number = self.number.wrapping_add(1);
+        Ok(())
     }
 }
 
@@ -345,6 +353,8 @@ impl<'m> Iterator for Ops<'m> {
     type Item = OpStep<'m>;
 
     fn next(&mut self) -> Option<OpStep<'m>> {
-        self.advance().ok().flatten()
+        let mut step = None;
+        self.advance(&mut step).ok()?;
+        step
     }
 }

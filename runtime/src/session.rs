@@ -216,8 +216,10 @@ impl<'m, 'a> Session<'m, 'a> {
             return Err(Error::NoSuchTensor);
         }
         let mut ops = self.model.ops(entry);
-        while let Some(step) = ops.advance()? {
-            trace.before(&step);
+        let mut next = None;
+        ops.advance(&mut next)?;
+        while let Some(step) = &next {
+            trace.before(step);
             let mut exec = Exec::new(
                 &step.operands,
                 self.model.data(),
@@ -227,7 +229,8 @@ impl<'m, 'a> Session<'m, 'a> {
                 self.options.parallel,
             )?;
             step.record.op.run(&step.operands, &mut exec)?;
-            trace.after(&step, &self.memory());
+            trace.after(step, &self.memory());
+            ops.advance(&mut next)?;
         }
         Ok(())
     }

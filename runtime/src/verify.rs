@@ -75,7 +75,7 @@ fn check_entries(model: &Model<'_>) -> Result<(), Error> {
     if model.entry_count() == 0 || records_end.is_none_or(|end| end > model.entries.len()) {
         return Err(Error::Bounds);
     }
-    let (mut next_op, mut next_byte) = (0u32, 0u32);
+    let (mut next_op, mut next_byte, mut step) = (0u32, 0u32, None);
     let mut next_id = records_end.unwrap_or(0) as u64;
     for index in 0..model.entry_count() {
         let entry = model.entry_record(index)?;
@@ -91,9 +91,11 @@ fn check_entries(model: &Model<'_>) -> Result<(), Error> {
 
         let mut ops = Ops::new(model, &entry);
         let mut count = 0u64;
-        while let Some(step) = ops.advance()? {
-            check_op(&step)?;
+        ops.advance(&mut step)?;
+        while let Some(op) = &step {
+            check_op(op)?;
             count += 1;
+            ops.advance(&mut step)?;
         }
         if count != u64::from(entry.op_count) {
             return Err(Error::Malformed);

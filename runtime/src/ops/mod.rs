@@ -41,7 +41,7 @@ pub use table::Op;
 use crate::Error;
 use crate::arena::{self, OpArena};
 use crate::format::NONE;
-use crate::format::op::OpRecord;
+use crate::format::op::{Ids, OpRecord};
 use crate::format::tensor::{Place, Tensor};
 use core::marker::PhantomData;
 use tern_kernels::{Caps, Ctx, ParallelFor, View, ViewMut};
@@ -77,7 +77,8 @@ impl Operands<'_> {
         Ok(io)
     }
 
-    fn empty() -> Self {
+    /// Without operands and results.
+    pub(crate) fn empty() -> Self {
         Operands {
             inputs: [None; MAX_INPUTS],
             outputs: [None; MAX_OUTPUTS],
@@ -85,31 +86,36 @@ impl Operands<'_> {
         }
     }
 
-    /// Of a record, the tensors of which `find` knows by their ids.
-    pub(crate) fn of_record(
+    /// Replaces all by those of a record; `find` knows tensors by their ids.
+    /// In place, as this is too large to be moved for every op that runs.
+    ///
+    /// # Errors
+    /// Those of `find`, and [`Error::BadOp`] for too many.
+    pub(crate) fn fill(
+        &mut self,
         record: &OpRecord<'_>,
         find: impl Fn(u32) -> Result<Tensor, Error>,
-    ) -> Result<Self, Error> {
-        let with_scale = |id: Option<u32>| -> Result<_, Error> {
-            let Some(id) = id else { return Ok(None) };
-            let tensor = find(id)?;
-            let scale = match tensor.scale {
-                NONE => None,
-                id => Some(find(id)?),
-            };
-            Ok(Some((tensor, scale)))
-        };
+    ) -> Result<(), Error> {
         if record.inputs.len() > MAX_INPUTS || record.outputs.len() > MAX_OUTPUTS {
             return Err(Error::BadOp);
         }
-        let mut io = Operands::empty();
-        for (slot, id) in io.inputs.iter_mut().zip(record.inputs.iter()) {
-            *slot = with_scale(id)?;
-        }
-        for (slot, id) in io.outputs.iter_mut().zip(record.outputs.iter()) {
-            *slot = with_scale(id)?;
-        }
-        Ok(io)
+        let fill = |slots: &mut [Option<(Tensor, Option<Tensor>)>], ids: Ids<'_>| {
+            for (i, slot) in slots.iter_mut().enumerate() {
+                let Some(id) = ids.get(i) else {
+                    *slot = None;
+                    continue;
+                };
+                let tensor = find(id)?;
+                let scale = match tensor.scale {
+                    NONE => None,
+                    id => Some(find(id)?),
+                };
+                *slot = Some((tensor, scale));
+            }
+            Ok(())
+        };
+        fill(&mut self.inputs, record.inputs)?;
+        fill(&mut self.outputs, record.outputs)
     }
 
     /// Number of places for operands, up to the last one that is present.
