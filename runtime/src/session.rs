@@ -43,8 +43,8 @@ impl fmt::Debug for Options<'_> {
 /// Inputs and outputs lie in the arena, in places that the compiler planned:
 /// running an entry point may write over its inputs, and a later run over the
 /// outputs of an earlier one. So for every run: write all inputs, run, read
-/// the outputs. Nothing is allocated, and results do not depend on what the
-/// arena held before.
+/// the outputs. Nothing is allocated, and what the arena held before a run, the
+/// inputs apart, plays no part in it.
 pub struct Session<'m, 'a> {
     model: Model<'m>,
     plan: &'a mut [u8],
