@@ -43,7 +43,8 @@ fn message(panic: &(dyn Any + Send)) -> String {
         (_, Some(text)) => text.as_str(),
         _ => "unknown",
     };
-    super::onnx::one_line(text)
+    // tract's errors carry a backtrace where RUST_BACKTRACE asks for one.
+    super::onnx::one_line(text.split("Stack backtrace:").next().unwrap_or(text))
 }
 
 #[cfg(test)]

@@ -118,6 +118,32 @@ fn attention_without_transpositions() {
     assert_eq!(ops(&compare(&model)), ["matmul"]);
 }
 
+#[test]
+fn quantised_weights_are_dequantised() {
+    use tract_onnx::pb::TensorProto;
+    use tract_onnx::pb::tensor_proto::DataType;
+    let bytes = |dtype: DataType, shape: &[i64], values: Vec<i8>| TensorProto {
+        dims: shape.to_vec(),
+        data_type: dtype as i32,
+        raw_data: values.into_iter().map(|v| v as u8).collect(),
+        ..TensorProto::default()
+    };
+    let values: Vec<i8> = noise(1, 20).iter().map(|v| (v * 127.0) as i8).collect();
+    let model = Model::new(17)
+        .input("x", &[3, 4])
+        .tensor("q", bytes(DataType::Int8, &[4, 5], values))
+        .tensor("zero", bytes(DataType::Int8, &[], vec![3]))
+        .floats("scale", &[], &[0.02])
+        .node(Node::new(
+            "DequantizeLinear",
+            &["q", "scale", "zero"],
+            &["w"],
+        ))
+        .node(Node::new("MatMul", &["x", "w"], &["y"]))
+        .output("y");
+    assert_eq!(ops(&compare(&model)), ["gemm"]);
+}
+
 fn einsum(equation: &'static str, a: &[usize], b: &[usize], constant_side: Option<usize>) -> Model {
     let mut model = Model::new(17);
     for (i, (name, shape)) in [("a", a), ("b", b)].into_iter().enumerate() {
