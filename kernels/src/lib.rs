@@ -35,7 +35,7 @@ pub mod matmul;
 pub mod movement;
 pub mod par;
 pub mod pool;
-pub mod product;
+mod product;
 pub mod quantize;
 pub mod reduce;
 pub mod softmax;

@@ -99,15 +99,14 @@ unsafe fn multiply<const R: usize>(
         [_mm256_loadu_ps(y), _mm256_loadu_ps(y.add(8))]
     });
     let [row_step, k_step] = p.a_steps;
-    // SAFETY: rows i..i + R and k `first` lie in `a`.
-    let a: [*const f32; R] =
-        from_fn(|r| unsafe { p.a.as_ptr().add((i + r) * row_step + first * k_step) });
+    let corner = p.a.as_ptr().wrapping_add(i * row_step + first * k_step);
+    let a: [*const f32; R] = from_fn(|r| corner.wrapping_add(r * row_step));
     for (k, w) in panel[..len].iter().enumerate() {
         let w = w.as_ptr();
         // SAFETY: 16 floats.
         let w = unsafe { [_mm256_loadu_ps(w), _mm256_loadu_ps(w.add(8))] };
         for r in 0..R {
-            // SAFETY: k `first + k` lies in `a`.
+            // SAFETY: row `i + r` and k `first + k` lie in `a`.
             let x = unsafe { _mm256_set1_ps(*a[r].add(k * k_step)) };
             sum[r][0] = _mm256_fmadd_ps(x, w[0], sum[r][0]);
             sum[r][1] = _mm256_fmadd_ps(x, w[1], sum[r][1]);

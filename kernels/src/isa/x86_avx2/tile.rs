@@ -268,9 +268,9 @@ impl Tile for i8 {
                     // SAFETY: stays within the panel, or one past its end.
                     weights = unsafe { weights.add(64) };
                     for r in 0..R {
+                        let x = x[r].wrapping_add(group * Self::STEP).cast::<i32>();
                         // SAFETY: len is a multiple of four, so that four elements are there.
-                        let x =
-                            unsafe { x[r].add(group * Self::STEP).cast::<i32>().read_unaligned() };
+                        let x = unsafe { x.read_unaligned() };
                         let x = _mm256_set1_epi32(x);
                         narrow[r][0] =
                             _mm256_add_epi16(narrow[r][0], _mm256_maddubs_epi16(w[0], x));
