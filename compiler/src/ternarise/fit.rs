@@ -1,0 +1,70 @@
+//! Trits and scales for weights that are not ternary.
+
+use crate::ir::{Tensor, Ternary};
+
+/// As BitNet b1.58 (Ma et al. 2024, arXiv:2402.17764, equations 1 to 3): the
+/// scale is the mean magnitude of the whole tensor, each weight is divided by
+/// it, rounded and clipped to -1..1. `None` for weights that are not f32 or not finite.
+pub fn absmean(weights: &Tensor) -> Option<Ternary> {
+    let values = weights.as_f32()?;
+    let outputs = *weights.shape.first()?;
+    let sum: f64 = values.iter().map(|v| f64::from(v.abs())).sum();
+    let scale = (sum / values.len().max(1) as f64) as f32;
+    if !scale.is_finite() {
+        return None;
+    }
+    let trit = |v: f32| {
+        if scale > 0.0 {
+            (v / scale).round().clamp(-1.0, 1.0) as i8
+        } else {
+            0
+        }
+    };
+    Some(Ternary {
+        shape: weights.shape.clone(),
+        trits: values.iter().map(|&v| trit(v)).collect(),
+        scale: vec![scale; outputs],
+    })
+}
+
+/// The threshold and scale of Ternary Weight Networks (Li, Zhang and Liu 2016,
+/// arXiv:1605.04711), for each output, as the exact minimum of the squared
+/// error and not by the 0.7 rule of that paper.
+///
+/// If the `k` largest magnitudes stay, the best scale is their mean `S_k / k`,
+/// and the error is `|w|^2 - S_k^2 / k`: sort, and take the `k` with the largest
+/// `S_k^2 / k`. `None` for weights that are not f32 or not finite.
+pub fn threshold(weights: &Tensor) -> Option<Ternary> {
+    let values = weights.as_f32()?;
+    let outputs = *weights.shape.first()?;
+    let per_output = values.len().checked_div(outputs)?;
+    if values.iter().any(|v| !v.is_finite()) {
+        return None;
+    }
+    let mut scale = Vec::with_capacity(outputs);
+    let mut trits = vec![0i8; values.len()];
+    for (row, trits) in values
+        .chunks_exact(per_output.max(1))
+        .zip(trits.chunks_exact_mut(per_output.max(1)))
+    {
+        let mut order: Vec<usize> = (0..row.len()).collect();
+        order.sort_by(|&a, &b| row[b].abs().total_cmp(&row[a].abs()));
+        let (mut sum, mut best, mut keep, mut mean) = (0f64, 0f64, 0, 0f64);
+        for (i, &at) in order.iter().enumerate() {
+            sum += f64::from(row[at].abs());
+            let gain = sum * sum / (i + 1) as f64;
+            if gain > best {
+                (best, keep, mean) = (gain, i + 1, sum / (i + 1) as f64);
+            }
+        }
+        for &at in &order[..keep] {
+            trits[at] = if row[at] > 0.0 { 1 } else { -1 };
+        }
+        scale.push(mean as f32);
+    }
+    Some(Ternary {
+        shape: weights.shape.clone(),
+        trits,
+        scale,
+    })
+}

@@ -1,0 +1,154 @@
+//! Weights become trits: found exactly where they already are ternary, or
+//! made so after training.
+
+pub mod fit;
+
+use crate::ir::{Constant, Graph, Op, Tensor, Ternary};
+use anyhow::{Context, Result};
+use globset::{Glob, GlobSet, GlobSetBuilder};
+use std::collections::HashMap;
+
+/// What becomes of weights.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// Those that are ternary stay so, exactly; nothing else changes.
+    #[default]
+    Detect,
+    /// As [`Detect`](Self::Detect), and others become ternary by [`fit::absmean`].
+    Absmean,
+    /// As [`Detect`](Self::Detect), and others become ternary by [`fit::threshold`].
+    Threshold,
+}
+
+/// Which layers, besides the mode.
+#[derive(Clone, Debug, Default)]
+pub struct Policy {
+    /// What becomes of weights.
+    pub mode: Mode,
+    /// Globs on node names: these layers stay dense.
+    pub skip: Vec<String>,
+    /// Whether the first, the last and depthwise layers are fitted as well.
+    pub all: bool,
+}
+
+/// What was done: the relative weight error of each layer with ternary
+/// weights, by node name (0 for those that were found).
+pub type Errors = HashMap<String, f64>;
+
+/// Whether an op multiplies by constant weights (operand 1).
+pub fn has_weights(op: &Op) -> bool {
+    matches!(op, Op::Conv2d(_) | Op::DepthwiseConv2d(_) | Op::Gemm(_))
+}
+
+fn globs(patterns: &[String]) -> Result<GlobSet> {
+    let mut set = GlobSetBuilder::new();
+    for pattern in patterns {
+        set.add(Glob::new(pattern).with_context(|| format!("--skip {pattern:?} is not a glob"))?);
+    }
+    Ok(set.build()?)
+}
+
+/// Makes weights ternary in place.
+///
+/// # Errors
+/// A skip pattern that is not a glob, or that matches no layer.
+pub fn ternarise(graph: &mut Graph, policy: &Policy) -> Result<Errors> {
+    let skip = globs(&policy.skip)?;
+    let layers: Vec<usize> = (0..graph.nodes.len())
+        .filter(|&n| has_weights(&graph.nodes[n].op))
+        .collect();
+    for pattern in &policy.skip {
+        let glob = Glob::new(pattern)?.compile_matcher();
+        if !layers.iter().any(|&n| glob.is_match(&graph.nodes[n].name)) {
+            let names: Vec<&str> = layers
+                .iter()
+                .take(5)
+                .map(|&n| graph.nodes[n].name.as_str())
+                .collect();
+            anyhow::bail!(
+                "--skip {pattern:?} matches no layer; layers are named {} ...",
+                names.join(", ")
+            );
+        }
+    }
+    let mut errors = Errors::new();
+    for (position, &n) in layers.iter().enumerate() {
+        let node = &graph.nodes[n];
+        let name = node.name.clone();
+        let Some(id) = node.inputs.get(1).copied().flatten() else {
+            continue;
+        };
+        let Some(Constant::Dense(weights)) = graph.constant(id).map(|c| c.as_ref().clone()) else {
+            continue;
+        };
+        if skip.is_match(&name) {
+            continue;
+        }
+        let edge = position == 0 || position + 1 == layers.len();
+        let depthwise = matches!(node.op, Op::DepthwiseConv2d(_));
+        let found = detect(&weights);
+        let ternary = match (found, policy.mode) {
+            (Some(ternary), _) => Some(ternary),
+            (None, Mode::Detect) => None,
+            (None, _) if !policy.all && (edge || depthwise) => None,
+            (None, Mode::Absmean) => fit::absmean(&weights),
+            (None, Mode::Threshold) => fit::threshold(&weights),
+        };
+        if let Some(ternary) = ternary {
+            errors.insert(name.clone(), relative_error(&weights, &ternary));
+            let new = graph.add_constant(&format!("{name}.weight"), Constant::Ternary(ternary));
+            graph.nodes[n].inputs[1] = Some(new);
+        }
+    }
+    Ok(errors)
+}
+
+/// Weights that are -a, 0 or a with one `a` for each output (dimension 0), bit
+/// for bit; `None` where they are not, or where trits and scales would take
+/// more bytes than the numbers (fewer than four weights an output).
+pub fn detect(weights: &Tensor) -> Option<Ternary> {
+    let values = weights.as_f32()?;
+    let outputs = *weights.shape.first()?;
+    let per_output = values.len().checked_div(outputs)?;
+    if per_output < 4 {
+        return None;
+    }
+    let mut scale = Vec::with_capacity(outputs);
+    let mut trits = Vec::with_capacity(values.len());
+    for row in values.chunks_exact(per_output) {
+        let a = row
+            .iter()
+            .map(|v| v.abs())
+            .find(|&v| v != 0.0)
+            .unwrap_or(0.0);
+        if !a.is_finite() || row.iter().any(|&v| v != 0.0 && v.abs() != a) {
+            return None;
+        }
+        scale.push(a);
+        trits.extend(row.iter().map(|&v| (v > 0.0) as i8 - (v < 0.0) as i8));
+    }
+    Some(Ternary {
+        shape: weights.shape.clone(),
+        trits,
+        scale,
+    })
+}
+
+/// `|w - ternary| / |w|` in the Frobenius norm; 0 for weights that are all 0.
+pub fn relative_error(weights: &Tensor, ternary: &Ternary) -> f64 {
+    let dense = ternary.to_dense();
+    let (Some(w), Some(t)) = (weights.as_f32(), dense.as_f32()) else {
+        return 0.0;
+    };
+    let square = |v: f32| f64::from(v) * f64::from(v);
+    let error: f64 = w.iter().zip(t).map(|(a, b)| square(a - b)).sum();
+    let size: f64 = w.iter().map(|&a| square(a)).sum();
+    if size == 0.0 {
+        0.0
+    } else {
+        (error / size).sqrt()
+    }
+}
+
+#[cfg(test)]
+mod tests;
