@@ -5,6 +5,17 @@
 //! ([`ternrt::ops::table`]), and [`ops`] gives each its shape inference and its
 //! reference interpreter.
 
+pub mod calibrate;
+pub mod cli;
+pub mod emit;
+pub mod host;
 pub mod import;
 pub mod ir;
 pub mod ops;
+pub mod pack;
+pub mod passes;
+pub mod pipeline;
+pub mod plan;
+pub mod report;
+pub mod ternarise;
+pub mod text_table;

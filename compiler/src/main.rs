@@ -1,3 +1,7 @@
 //! The `ternc` command.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    ternc::cli::main()
+}

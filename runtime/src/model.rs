@@ -221,7 +221,9 @@ impl<'m> Model<'m> {
         (0..self.entry_count()).find(|&e| self.entry_name(e) == Some(name))
     }
 
-    fn ids(&self, entry: usize) -> (Ids<'m>, Ids<'m>) {
+    /// Tensor ids of an entry point's inputs and outputs; none for an entry
+    /// point that is not there.
+    pub fn ids(&self, entry: usize) -> (Ids<'m>, Ids<'m>) {
         self.entry_record(entry)
             .and_then(|record| record.ids(self.entries))
             .unwrap_or((Ids::new(&[]), Ids::new(&[])))

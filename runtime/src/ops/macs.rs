@@ -2,6 +2,7 @@
 
 use super::table::Op;
 use super::{Operands, conv2d, depthwise_conv2d, gemm, matmul};
+use tern_kernels::{Matrix, depthwise};
 
 /// The product, or `u64::MAX` where it does not fit.
 fn product(factors: &[usize]) -> u64 {
@@ -9,6 +10,25 @@ fn product(factors: &[usize]) -> u64 {
 }
 
 impl Op {
+    /// Shape of the packed weights (operand 1) of a convolution or product;
+    /// `None` for other ops and for operands that [`check`](Self::check) refuses.
+    pub fn weights(&self, io: &Operands<'_>) -> Option<Matrix> {
+        match self {
+            Op::Conv2d(op) => Some(conv2d::shape(op, io).ok()?.matrix()),
+            Op::DepthwiseConv2d(op) => Some(depthwise::matrix(&depthwise_conv2d::shape(op, io).ok()?)),
+            Op::Gemm(_) => {
+                let shape = gemm::shape(io).ok()?;
+                Some(Matrix {
+                    groups: 1,
+                    outputs: shape.n,
+                    taps: 1,
+                    channels: shape.k,
+                })
+            }
+            _ => None,
+        }
+    }
+
     /// Multiply-accumulates of a convolution or matrix product, padding
     /// included; 0 for other ops and for operands that [`check`](Self::check)
     /// refuses.

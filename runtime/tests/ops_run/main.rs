@@ -4,13 +4,10 @@
 
 mod array;
 mod hostile;
-mod matmul;
 mod model;
 mod movement;
 mod pointwise;
 mod products;
-mod quantise;
-mod reductions;
 #[path = "../support/mod.rs"]
 mod support;
 mod windows;

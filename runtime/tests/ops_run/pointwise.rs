@@ -1,14 +1,16 @@
-//! unary, binary, where and cast against formulas in f64.
+//! unary, binary, where, cast, quantize, dequantize, reduce and softmax
+//! against formulas in f64.
 
-use crate::array::{Array, Random, broadcast_index, filled};
+use crate::array::{Array, Random, broadcast_index, filled, unflatten};
 use crate::model::{Case, Operand, each_level};
 use ternrt::DType;
 use ternrt::kernels::eltwise::{BinaryKind, Unary, UnaryKind};
-use ternrt::ops::table::{BinaryOp, Cast, UnaryOp, Where};
+use ternrt::kernels::reduce::ReduceKind;
+use ternrt::ops::table::{BinaryOp, Cast, Dequantize, Quantize, Reduce, Softmax, UnaryOp, Where};
 
 /// Compares element by element; NaN equals NaN.
 #[track_caller]
-pub fn check(case: Case, wanted: &Array, tolerance: f64) {
+fn check(case: Case, wanted: &Array, tolerance: f64) {
     each_level(&case, |level, results| {
         for (i, (&got, &wanted)) in results[0].values.iter().zip(&wanted.values).enumerate() {
             let near = got == wanted || (got - wanted).abs() <= tolerance * wanted.abs().max(1.0);
@@ -347,5 +349,217 @@ fn cast_converts_between_all_dtypes() {
             &wanted,
             0.0,
         );
+    }
+}
+
+#[test]
+fn quantize_rounds_half_to_even_and_saturates() {
+    let values = [
+        0.0,
+        0.5,
+        1.5,
+        -0.5,
+        -2.5,
+        3.2,
+        62.7,
+        63.5,
+        126.9,
+        127.5,
+        1e9,
+        -1e9,
+        40000.0,
+        f64::NAN,
+    ];
+    for (dtype, qmax) in [(DType::I8, 63.0), (DType::I8, 127.0), (DType::I16, 32767.0)] {
+        let x = Array::f32(&[values.len()], |i| values[i] / 4.0);
+        let wanted = Array::new(dtype, &x.dims, |i| {
+            let v = values[i].clamp(-qmax, qmax).round_ties_even();
+            if v.is_nan() { -qmax } else { v }
+        });
+        let q = Operand::of(wanted.clone()).quantised(0.25, qmax as u32, true);
+        check(
+            Case::new(Quantize {}, [Some(Operand::of(x))], [q]),
+            &wanted,
+            0.0,
+        );
+    }
+}
+
+#[test]
+fn quantize_computes_its_scale_and_dequantize_takes_it() {
+    for (dtype, qmax) in [(DType::I8, 63u32), (DType::I8, 127), (DType::I16, 32767)] {
+        let mut r = Random(3);
+        let x = Array::f32(&[5, 41], |_| r.real() * 3.0);
+        let largest = x.values.iter().fold(0f32, |m, &v| m.max((v as f32).abs()));
+        let scale = largest / qmax as f32;
+        let wanted = Array::new(dtype, &x.dims, |i| {
+            (x.values[i] as f32 * (1.0 / scale))
+                .round_ties_even()
+                .into()
+        });
+        let q = Operand::of(wanted.clone()).quantised(scale, qmax, false);
+        let case = Case::new(
+            Quantize {},
+            [Some(Operand::of(x.clone()))],
+            [q.clone(), Operand::of(Array::f32(&[1], |_| 0.0))],
+        );
+        each_level(&case, |level, results| {
+            assert_eq!(results[0], wanted, "{level:?}");
+            assert_eq!(results[1].values, [f64::from(scale)], "{level:?}");
+        });
+        let back = Array::f32(&x.dims, |i| (wanted.values[i] as f32 * scale).into());
+        check(
+            Case::new(Dequantize {}, [Some(q)], [Operand::of(back.clone())]),
+            &back,
+            0.0,
+        );
+    }
+    // Of zeros the scale is 1.
+    let zeros = Array::f32(&[3], |_| 0.0);
+    let q = Operand::of(Array::new(DType::I8, &[3], |_| 0.0)).quantised(9.0, 127, false);
+    let case = Case::new(
+        Quantize {},
+        [Some(Operand::of(zeros))],
+        [q, Operand::of(Array::f32(&[1], |_| 0.0))],
+    );
+    each_level(&case, |_, results| {
+        assert_eq!(
+            (&results[0].values[..], &results[1].values[..]),
+            (&[0.0; 3][..], &[1.0][..])
+        )
+    });
+}
+
+fn reduce(kind: ReduceKind, values: &[f64]) -> f64 {
+    let best = |better: fn(f64, f64) -> bool, last: bool| {
+        let first = |range: &mut dyn Iterator<Item = usize>| {
+            range.reduce(|best, i| {
+                if better(values[i], values[best]) {
+                    i
+                } else {
+                    best
+                }
+            })
+        };
+        let n = values.len();
+        if last {
+            first(&mut (0..n).rev())
+        } else {
+            first(&mut (0..n))
+        }
+        .unwrap() as f64
+    };
+    match kind {
+        ReduceKind::Sum => values.iter().sum(),
+        ReduceKind::Mean => values.iter().sum::<f64>() / values.len() as f64,
+        ReduceKind::Max => values.iter().copied().fold(f64::NEG_INFINITY, f64::max),
+        ReduceKind::Min => values.iter().copied().fold(f64::INFINITY, f64::min),
+        ReduceKind::Prod => values.iter().product(),
+        ReduceKind::SumSquare => values.iter().map(|v| v * v).sum(),
+        ReduceKind::ArgMax => best(|a, b| a > b, false),
+        ReduceKind::ArgMin => best(|a, b| a < b, false),
+        ReduceKind::ArgMaxLast => best(|a, b| a > b, true),
+        ReduceKind::ArgMinLast => best(|a, b| a < b, true),
+    }
+}
+
+#[test]
+fn reductions_equal_their_formulas() {
+    for kind in ReduceKind::ALL.iter().copied() {
+        let is_index = kind.is_index();
+        for (dims, dtype) in [
+            (&[2, 3, 4, 5][..], DType::F32),
+            (&[3, 17], DType::I32),
+            (&[7], DType::I64),
+            (&[2, 2, 1, 3, 2, 2], DType::F32),
+        ] {
+            if kind == ReduceKind::Mean && dtype != DType::F32 {
+                continue;
+            }
+            for axes in 0..1u8 << dims.len() {
+                if is_index && axes.count_ones() != 1 {
+                    continue;
+                }
+                let mut r = Random(u64::from(axes));
+                // Few different values, so that there are ties.
+                let x = Array::new(dtype, dims, |_| {
+                    if kind == ReduceKind::Prod {
+                        r.pick(&[1.0, -1.0, 2.0])
+                    } else {
+                        r.integer(6)
+                    }
+                });
+                let reduced = |i: usize| axes >> i & 1 == 1;
+                let kept: Vec<usize> = (0..dims.len())
+                    .filter(|&i| !reduced(i))
+                    .map(|i| dims[i])
+                    .collect();
+                let wanted = filled(if is_index { DType::I64 } else { dtype }, &kept, |at| {
+                    let same = |from: &[usize]| {
+                        (0..dims.len())
+                            .filter(|&i| !reduced(i))
+                            .map(|i| from[i])
+                            .eq(at.iter().copied())
+                    };
+                    let values: Vec<f64> = (0..x.values.len())
+                        .filter(|&f| same(&unflatten(f, dims)))
+                        .map(|f| x.values[f])
+                        .collect();
+                    reduce(kind, &values)
+                });
+                let mut result = wanted.clone();
+                if axes % 2 == 1 {
+                    result.dims = (0..dims.len())
+                        .map(|i| if reduced(i) { 1 } else { dims[i] })
+                        .collect();
+                }
+                check(
+                    Case::new(
+                        Reduce {
+                            function: kind,
+                            axes,
+                        },
+                        [Some(Operand::of(x))],
+                        [Operand::of(result)],
+                    ),
+                    &wanted,
+                    1e-5,
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn softmax_equals_its_formula() {
+    for (dims, axis) in [
+        (&[3, 7][..], 1),
+        (&[3, 7], 0),
+        (&[2, 5, 19], 1),
+        (&[1], 0),
+        (&[2, 1000], 1),
+    ] {
+        for log in [false, true] {
+            let mut r = Random(8);
+            let x = Array::f32(dims, |_| r.real() * 20.0);
+            let wanted = filled(DType::F32, dims, |at| {
+                let line = |i| {
+                    let mut from = at.to_vec();
+                    from[axis] = i;
+                    x.at(&from)
+                };
+                let sum: f64 = (0..dims[axis]).map(|i| (line(i) - x.at(at)).exp()).sum();
+                if log { -sum.ln() } else { 1.0 / sum }
+            });
+            let op = Softmax {
+                axis: axis as u8,
+                log,
+            };
+            check(
+                Case::new(op, [Some(Operand::of(x))], [Operand::of(wanted.clone())]),
+                &wanted,
+                1e-5,
+            );
+        }
     }
 }

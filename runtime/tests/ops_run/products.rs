@@ -1,10 +1,10 @@
-//! conv2d, depthwise_conv2d and gemm against plain sums in f64.
+//! conv2d, depthwise_conv2d, gemm and matmul against plain sums in f64.
 
-use crate::array::{Array, Random, unflatten};
+use crate::array::{Array, Random, broadcast_index, filled, unflatten};
 use crate::model::{Case, Operand, each_level};
 use ternrt::kernels::Matrix;
 use ternrt::kernels::eltwise::{Unary, UnaryKind};
-use ternrt::ops::table::{Conv2d, DepthwiseConv2d, Gemm};
+use ternrt::ops::table::{Conv2d, DepthwiseConv2d, Gemm, MatMul};
 use ternrt::{Codec, DType};
 
 /// Sums of products, and the sums of their magnitudes, by which f32 rounding is bounded.
@@ -334,59 +334,6 @@ fn conv2d_equals_its_definition() {
     assert!(done > 150, "{done}");
 }
 
-/// With a kernel of one tap, steps and padding can keep the size as well, but
-/// the convolution is no matrix product then.
-#[test]
-fn pointwise_convolutions_keep_to_their_geometry() {
-    let plain = Conv2d {
-        kernel: [1, 1],
-        stride: [1, 1],
-        dilation: [1, 1],
-        pads: [0; 4],
-        group: 1,
-        transposed: false,
-        activation: Unary::IDENTITY,
-    };
-    let cases = [
-        plain,
-        Conv2d {
-            dilation: [3, 2],
-            ..plain
-        },
-        Conv2d {
-            stride: [2, 2],
-            pads: [0, 0, 2, 2],
-            ..plain
-        },
-        Conv2d {
-            stride: [2, 2],
-            pads: [1; 4],
-            ..plain
-        },
-        Conv2d { group: 2, ..plain },
-        Conv2d {
-            transposed: true,
-            ..plain
-        },
-    ];
-    for (seed, mut op) in cases.into_iter().enumerate() {
-        let dims = [2, 3, 3, 6];
-        assert_eq!(output_size(&op, [3, 3], [0, 0]), Some([3, 3]), "{op:?}");
-        let groups = op.group as usize;
-        let matrix = Matrix {
-            groups,
-            outputs: 6 / groups,
-            taps: 1,
-            channels: 6 / groups,
-        };
-        let mut r = Random(4000 + seed as u64);
-        let setup = Setup::draw(&mut r, &dims, &[6, 1, 1, 6 / groups], matrix, &dims);
-        op.activation = setup.activation;
-        let sums = convolve(&op, &setup.x.array, &setup.w.array, &dims);
-        setup.check(&format!("{op:?}"), op, &sums);
-    }
-}
-
 #[test]
 fn depthwise_conv2d_equals_a_grouped_convolution() {
     let mut done = 0;
@@ -474,5 +421,75 @@ fn gemm_equals_its_definition() {
             },
             &sums,
         );
+    }
+}
+
+#[test]
+fn matmul_equals_its_definition() {
+    let shapes: [(&[usize], &[usize], &[usize]); 6] = [
+        (&[], &[], &[]),
+        (&[3], &[3], &[3]),
+        (&[2, 3], &[2, 3], &[2, 3]),
+        (&[2, 3], &[1, 1], &[2, 3]),
+        (&[1], &[2, 3], &[2, 3]),
+        (&[2, 1, 3], &[], &[2, 1, 3]),
+    ];
+    for (seed, (a_leading, b_leading, y_leading)) in shapes.into_iter().enumerate() {
+        for (transpose_a, transpose_b) in
+            [(false, false), (false, true), (true, false), (true, true)]
+        {
+            let mut r = Random(3000 + seed as u64);
+            let (m, k, n) = (
+                r.pick(&[1, 5, 8, 17]),
+                r.pick(&[1, 7, 16, 33]),
+                r.pick(&[1, 6, 16, 19]),
+            );
+            let matrix = |rows, columns, transposed| {
+                if transposed {
+                    [columns, rows]
+                } else {
+                    [rows, columns]
+                }
+            };
+            let a_dims = [a_leading, &matrix(m, k, transpose_a)].concat();
+            let b_dims = [b_leading, &matrix(k, n, transpose_b)].concat();
+            let y_dims = [y_leading, &[m, n]].concat();
+            let (a, b) = (
+                Array::f32(&a_dims, |_| r.real()),
+                Array::f32(&b_dims, |_| r.real()),
+            );
+            let wanted = filled(DType::F32, &y_dims, |at| {
+                let (leading, &[row, column]) = at.split_last_chunk::<2>().unwrap();
+                let element = |x: &Array, x_leading: &[usize], i, j, transposed| {
+                    x.at(&[
+                        &broadcast_index(leading, x_leading)[..],
+                        &matrix(i, j, transposed),
+                    ]
+                    .concat())
+                };
+                (0..k)
+                    .map(|i| {
+                        element(&a, a_leading, row, i, transpose_a)
+                            * element(&b, b_leading, i, column, transpose_b)
+                    })
+                    .sum()
+            });
+            let case = Case::new(
+                MatMul {
+                    transpose_a,
+                    transpose_b,
+                },
+                [a, b].map(|x| Some(Operand::of(x))),
+                [Operand::of(wanted.clone())],
+            );
+            each_level(&case, |level, results| {
+                for (got, wanted) in results[0].values.iter().zip(&wanted.values) {
+                    assert!(
+                        (got - wanted).abs() < 1e-4,
+                        "{level:?} {a_dims:?} {b_dims:?}: {got} for {wanted}"
+                    );
+                }
+            });
+        }
     }
 }

@@ -1,0 +1,226 @@
+//! `ternc compile`: ONNX in, `.tern` out.
+
+use super::progress::Bar;
+use crate::emit::write_atomically;
+use crate::pack::{CodecChoice, Dense};
+use crate::passes::ActivationMode;
+use crate::pipeline::{self, CompileOptions};
+use crate::ternarise::{Mode, Policy};
+use anyhow::{Context, Result, bail};
+use clap::ValueEnum;
+use std::io::Write;
+use std::path::PathBuf;
+
+/// Compile an ONNX model to a .tern file
+///
+/// Weights that already are ternary (-a, 0 or +a, one a per tensor or per output
+/// channel) are found and stored as trits without loss. Everything else stays dense,
+/// unless --ternarise says otherwise.
+#[derive(clap::Args)]
+pub struct Args {
+    /// The ONNX model
+    model: PathBuf,
+    /// The file to write; it appears only when it is complete
+    #[arg(short, long, value_name = "OUT.tern")]
+    output: PathBuf,
+    /// What becomes of weights
+    #[arg(long, value_enum, default_value_t = Ternarise::Detect)]
+    ternarise: Ternarise,
+    /// Layers that stay dense: a glob on node names (repeatable)
+    #[arg(long, value_name = "PATTERN")]
+    skip: Vec<String>,
+    /// With absmean or threshold: ternarise the first, the last and depthwise layers too
+    #[arg(long)]
+    ternarise_all: bool,
+    /// How dense weights are stored
+    #[arg(long, value_enum, default_value_t = DenseArg::F32)]
+    dense: DenseArg,
+    /// What ternary layers compute with
+    #[arg(long, value_enum, default_value_t = Activations::F32)]
+    activations: Activations,
+    /// Samples for static i8 or i7 scales: an .npz file with an array per input
+    /// (of its shape, or with a leading sample dimension), or a directory of .npz or .npy files
+    #[arg(long, value_name = "FILE|DIR")]
+    calibrate: Option<PathBuf>,
+    /// How trits are packed: t2 is 2 bits a weight, t5 is 1.6; auto is t2, and t5 where --max-file needs it
+    #[arg(long, value_enum, default_value_t = Codec::Auto)]
+    codec: Codec,
+    /// Fixes the dimensions of an input that has dynamic ones (repeatable)
+    #[arg(long, value_name = "NAME=1x3x224x224")]
+    input_shape: Vec<String>,
+    /// Fail if the arena plan is larger; suffixes k, M, KiB, MiB
+    #[arg(long, value_name = "BYTES", value_parser = byte_count)]
+    max_arena: Option<u64>,
+    /// Fail if the file is larger; suffixes k, M, KiB, MiB
+    #[arg(long, value_name = "BYTES", value_parser = byte_count)]
+    max_file: Option<u64>,
+    /// Leave out the golden inputs and outputs that `ternc verify` uses
+    #[arg(long)]
+    no_golden: bool,
+    /// A file with one class label a line, kept in the model's metadata
+    #[arg(long, value_name = "FILE")]
+    labels: Option<PathBuf>,
+    /// Write the table as JSON too
+    #[arg(long, value_name = "FILE.json")]
+    report: Option<PathBuf>,
+    /// Print the graph after the passes, in text form, to this file
+    #[arg(long, value_name = "FILE")]
+    dump_ir: Option<PathBuf>,
+    /// Print nothing but errors
+    #[arg(short, long)]
+    quiet: bool,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Ternarise {
+    /// Keep what is ternary already, exactly
+    Detect,
+    /// As BitNet b1.58: scale = mean magnitude of the tensor, round and clip
+    Absmean,
+    /// As Ternary Weight Networks: threshold and scale of least squared error, per output channel
+    Threshold,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum DenseArg {
+    F32,
+    F16,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Activations {
+    /// 32-bit floats
+    F32,
+    /// 16-bit integers, dynamic scales
+    I16,
+    /// 8-bit integers; static scales with --calibrate, else dynamic
+    I8,
+    /// As i8 within -63..63
+    I7,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Codec {
+    Auto,
+    T2,
+    T5,
+}
+
+/// `1500`, `64k`, `1.5M`, `256KiB`.
+fn byte_count(text: &str) -> Result<u64, String> {
+    let split = text
+        .find(|c: char| !(c.is_ascii_digit() || c == '.'))
+        .unwrap_or(text.len());
+    let (number, unit) = text.split_at(split);
+    let factor = match unit {
+        "" | "B" => 1.0,
+        "k" | "K" | "kB" | "KB" => 1e3,
+        "M" | "MB" => 1e6,
+        "KiB" | "Ki" => 1024.0,
+        "MiB" | "Mi" => 1048576.0,
+        _ => return Err(format!("unknown unit {unit:?}; use k, M, KiB or MiB")),
+    };
+    let number: f64 = number
+        .parse()
+        .map_err(|_| format!("{text:?} is not a number of bytes"))?;
+    Ok((number * factor) as u64)
+}
+
+/// `NAME=1x3x224x224`.
+fn input_shape(text: &str) -> Result<(String, Vec<usize>)> {
+    let wrong = || format!("--input-shape {text:?}: write NAME=1x3x224x224");
+    let (name, dims) = text.rsplit_once('=').with_context(wrong)?;
+    let dims: Vec<usize> = dims
+        .split('x')
+        .map(str::parse)
+        .collect::<Result<_, _>>()
+        .with_context(wrong)?;
+    if dims.contains(&0) {
+        bail!("--input-shape {text:?}: a dimension is 0");
+    }
+    Ok((name.to_owned(), dims))
+}
+
+pub(super) fn run(args: Args) -> Result<()> {
+    let labels = match &args.labels {
+        Some(path) => Some(
+            std::fs::read_to_string(path)
+                .with_context(|| format!("cannot read the labels {}", path.display()))?,
+        ),
+        None => None,
+    };
+    let options = CompileOptions {
+        ternarise: Policy {
+            mode: match args.ternarise {
+                Ternarise::Detect => Mode::Detect,
+                Ternarise::Absmean => Mode::Absmean,
+                Ternarise::Threshold => Mode::Threshold,
+            },
+            skip: args.skip,
+            all: args.ternarise_all,
+        },
+        dense: match args.dense {
+            DenseArg::F32 => Dense::F32,
+            DenseArg::F16 => Dense::F16,
+        },
+        activations: match args.activations {
+            Activations::F32 => ActivationMode::F32,
+            Activations::I16 => ActivationMode::I16,
+            Activations::I8 => ActivationMode::I8,
+            Activations::I7 => ActivationMode::I7,
+        },
+        calibrate: args.calibrate,
+        codec: match args.codec {
+            Codec::Auto => CodecChoice::Auto,
+            Codec::T2 => CodecChoice::T2,
+            Codec::T5 => CodecChoice::T5,
+        },
+        input_shapes: args
+            .input_shape
+            .iter()
+            .map(|s| input_shape(s))
+            .collect::<Result<_>>()?,
+        max_arena: args.max_arena,
+        max_file: args.max_file,
+        golden: !args.no_golden,
+        labels,
+    };
+    let bar = Bar::new(args.quiet);
+    let compiled = pipeline::compile(&args.model, &options, &bar)?;
+    bar.finish();
+    if let Some(path) = &args.dump_ir {
+        write_atomically(path, compiled.ir_text().as_bytes())?;
+    }
+    if let Some(path) = &args.report {
+        let json = serde_json::to_vec_pretty(&compiled.report).context("writing the report")?;
+        write_atomically(path, &json)?;
+    }
+    write_atomically(&args.output, &compiled.bytes)?;
+    if !args.quiet {
+        let mut out = std::io::stdout().lock();
+        write!(out, "{}", compiled.report.to_text())?;
+        writeln!(out, "wrote {}", args.output.display())?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_and_shapes_parse() {
+        assert_eq!(byte_count("1500"), Ok(1500));
+        assert_eq!(byte_count("1.5k"), Ok(1500));
+        assert_eq!(byte_count("2MiB"), Ok(2 << 20));
+        assert!(byte_count("3 parsecs").is_err());
+        assert_eq!(
+            input_shape("x=1x3x8x8").unwrap(),
+            ("x".into(), vec![1, 3, 8, 8])
+        );
+        assert_eq!(input_shape("a=b=2").unwrap(), ("a=b".into(), vec![2]));
+        assert!(input_shape("x").is_err());
+        assert!(input_shape("x=1x-1").is_err());
+        assert!(input_shape("x=0").is_err());
+    }
+}

@@ -1,0 +1,140 @@
+//! Constants as bytes of the file: trits and numbers in the kernels' layouts.
+
+use crate::ir::{Constant, Graph, Node, Op, Ternary, ValueId};
+use anyhow::{Context, Result, bail, ensure};
+use ternrt::Codec;
+use ternrt::kernels::Matrix;
+
+/// How trits are packed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CodecChoice {
+    /// `t2`; `t5` for the largest layers where the file would be too large.
+    #[default]
+    Auto,
+    /// 2 bits a weight.
+    T2,
+    /// 1.6 bits a weight.
+    T5,
+}
+
+/// How dense weights are stored.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Dense {
+    /// 32-bit floats.
+    #[default]
+    F32,
+    /// 16-bit floats.
+    F16,
+}
+
+/// The packed array that a node's weights (operand 1) are, if it has any.
+pub fn matrix(graph: &Graph, node: &Node) -> Option<(ValueId, Matrix)> {
+    let id = node.inputs.get(1).copied().flatten()?;
+    let shape = &graph.ty(id).shape;
+    let product =
+        |range: std::ops::Range<usize>| shape.get(range).map(|d| d.iter().product::<usize>());
+    let matrix = match &node.op {
+        Op::Conv2d(op) => {
+            let groups = op.group as usize;
+            Matrix {
+                groups,
+                outputs: shape.first()?.checked_div(groups)?,
+                taps: product(1..3)?,
+                channels: *shape.get(3)?,
+            }
+        }
+        Op::DepthwiseConv2d(_) => Matrix {
+            groups: 1,
+            outputs: *shape.first()?,
+            taps: 1,
+            channels: product(1..3)?,
+        },
+        Op::Gemm(_) => Matrix {
+            groups: 1,
+            outputs: *shape.first()?,
+            taps: 1,
+            channels: *shape.get(1)?,
+        },
+        _ => return None,
+    };
+    Some((id, matrix))
+}
+
+/// Gives every weight its codec.
+pub fn choose_codecs(graph: &mut Graph, choice: CodecChoice, dense: Dense) {
+    for n in 0..graph.nodes.len() {
+        let Some((id, _)) = matrix(graph, &graph.nodes[n]) else {
+            continue;
+        };
+        let ternary = matches!(
+            graph.constant(id).map(|c| c.as_ref()),
+            Some(Constant::Ternary(_))
+        );
+        graph.values[id.0].codec = Some(match (ternary, choice, dense) {
+            (true, CodecChoice::T5, _) => Codec::T5,
+            (true, _, _) => Codec::T2,
+            (false, _, Dense::F32) => Codec::F32,
+            (false, _, Dense::F16) => Codec::F16,
+        });
+    }
+}
+
+/// Moves the largest `t2` layer that gains by it to `t5`; false if there is none.
+pub fn shrink_one(graph: &mut Graph) -> bool {
+    let gain = |n: usize| {
+        let (id, m) = matrix(graph, &graph.nodes[n])?;
+        let saved = Codec::T2
+            .packed_len(&m)?
+            .checked_sub(Codec::T5.packed_len(&m)?)?;
+        (graph.value(id).codec == Some(Codec::T2) && saved > 0).then_some((saved, id))
+    };
+    let best = (0..graph.nodes.len()).filter_map(gain).max();
+    if let Some((_, id)) = best {
+        graph.values[id.0].codec = Some(Codec::T5);
+    }
+    best.is_some()
+}
+
+/// The bytes of weights in their codec; unpacked again, they must be the same.
+pub fn pack_weights(graph: &Graph, id: ValueId, matrix: &Matrix) -> Result<Vec<u8>> {
+    let value = graph.value(id);
+    let codec = value
+        .codec
+        .with_context(|| format!("weights {:?} have no codec", value.name))?;
+    let len = codec
+        .packed_len(matrix)
+        .with_context(|| format!("weights {:?} are too large", value.name))?;
+    let mut bytes = vec![0u8; len];
+    let failed = || {
+        anyhow::anyhow!(
+            "weights {:?} cannot be packed as {}",
+            value.name,
+            codec.name()
+        )
+    };
+    match graph.constant(id).map(|c| c.as_ref()) {
+        Some(Constant::Ternary(Ternary { trits, .. })) => {
+            codec
+                .pack_trits(matrix, trits, &mut bytes)
+                .map_err(|_| failed())?;
+            let mut back = vec![0i8; trits.len()];
+            codec
+                .unpack_trits(matrix, &bytes, &mut back)
+                .map_err(|_| failed())?;
+            ensure!(
+                back == *trits,
+                "weights {:?} changed when packed as {}",
+                value.name,
+                codec.name()
+            );
+        }
+        Some(Constant::Dense(tensor)) => {
+            let values = tensor.as_f32().with_context(failed)?;
+            codec
+                .pack_f32(matrix, values, &mut bytes)
+                .map_err(|_| failed())?;
+        }
+        None => bail!("weights {:?} are not constant", value.name),
+    }
+    Ok(bytes)
+}

@@ -1,0 +1,372 @@
+//! The whole flow: ONNX in, the bytes of a `.tern` file out.
+
+use crate::emit::{self, GoldenCase};
+use crate::host::Host;
+use crate::import::onnx::{self, ImportOptions};
+use crate::ir::text::{self, Constants};
+use crate::ir::{Graph, Op, verify};
+use crate::pack::{self, CodecChoice, Dense};
+use crate::passes::{self, ActivationMode, quantize_activations};
+use crate::plan::{self, Plan};
+use crate::report::Report;
+use crate::ternarise::{self, Policy};
+use crate::{calibrate, text_table as table};
+use anyhow::{Context, Result, anyhow, bail};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use ternrt::format::golden;
+use ternrt::format::metadata::key as keys;
+use ternrt::{Caps, Model};
+
+/// What `ternc compile` can be told.
+#[derive(Clone, Debug)]
+pub struct CompileOptions {
+    /// Which layers become ternary, and how.
+    pub ternarise: Policy,
+    /// How dense weights are stored.
+    pub dense: Dense,
+    /// What ternary layers compute with.
+    pub activations: ActivationMode,
+    /// Samples for static scales (i8, i7).
+    pub calibrate: Option<PathBuf>,
+    /// How trits are packed.
+    pub codec: CodecChoice,
+    /// Shapes of inputs whose dimensions the file leaves open.
+    pub input_shapes: Vec<(String, Vec<usize>)>,
+    /// Largest arena plan allowed, in bytes.
+    pub max_arena: Option<u64>,
+    /// Largest file allowed, in bytes.
+    pub max_file: Option<u64>,
+    /// Whether to store golden inputs and outputs.
+    pub golden: bool,
+    /// Class labels, one a line; in place of the ONNX file's own metadata.
+    pub labels: Option<String>,
+}
+
+impl Default for CompileOptions {
+    fn default() -> Self {
+        CompileOptions {
+            ternarise: Policy::default(),
+            dense: Dense::default(),
+            activations: ActivationMode::default(),
+            calibrate: None,
+            codec: CodecChoice::default(),
+            input_shapes: Vec::new(),
+            max_arena: None,
+            max_file: None,
+            golden: true,
+            labels: None,
+        }
+    }
+}
+
+/// Who watches a compilation.
+pub trait Progress {
+    /// A stage begins; `total` steps, if they can be counted.
+    fn stage(&self, name: &str, total: Option<u64>);
+    /// So many steps of the stage are done.
+    fn advance(&self, position: u64);
+}
+
+/// Nobody watches.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Silent;
+
+impl Progress for Silent {
+    fn stage(&self, _: &str, _: Option<u64>) {}
+    fn advance(&self, _: u64) {}
+}
+
+/// What a compilation gives.
+#[derive(Clone, Debug)]
+pub struct Compiled {
+    /// The file.
+    pub bytes: Vec<u8>,
+    /// What was done.
+    pub report: Report,
+    /// The graph that the file holds.
+    pub graph: Graph,
+}
+
+impl Compiled {
+    /// The graph in text form, large constants elided.
+    pub fn ir_text(&self) -> String {
+        text::print(&self.graph, Constants::Elided)
+    }
+}
+
+/// Compiles the ONNX file at `path`.
+///
+/// # Errors
+/// One line that names what is wrong and what to do about it.
+pub fn compile(path: &Path, options: &CompileOptions, progress: &dyn Progress) -> Result<Compiled> {
+    progress.stage("reading the model", None);
+    let import = ImportOptions {
+        input_shapes: options.input_shapes.clone(),
+    };
+    let graph = onnx::import(path, &import)?;
+    let name = path
+        .file_stem()
+        .map(|s| s.to_string_lossy().into_owned())
+        .unwrap_or_default();
+    lower(graph, &name, options, progress)
+}
+
+/// As [`compile`], from a file's bytes; `name` is for people.
+///
+/// # Errors
+/// As [`compile`].
+pub fn compile_bytes(
+    bytes: &[u8],
+    name: &str,
+    options: &CompileOptions,
+    progress: &dyn Progress,
+) -> Result<Compiled> {
+    progress.stage("reading the model", None);
+    let import = ImportOptions {
+        input_shapes: options.input_shapes.clone(),
+    };
+    let graph = onnx::import_bytes(bytes, &import).with_context(|| name.to_owned())?;
+    lower(graph, name.trim_end_matches(".onnx"), options, progress)
+}
+
+fn lower(
+    mut graph: Graph,
+    name: &str,
+    options: &CompileOptions,
+    progress: &dyn Progress,
+) -> Result<Compiled> {
+    verify::verify(&graph).context("after the import")?;
+    progress.stage("simplifying the graph", None);
+    passes::optimise(&mut graph)?;
+
+    progress.stage("ternarising weights", None);
+    let errors = ternarise::ternarise(&mut graph, &options.ternarise)?;
+    let ranges = match &options.calibrate {
+        None => None,
+        Some(_)
+            if matches!(
+                options.activations,
+                ActivationMode::F32 | ActivationMode::I16
+            ) =>
+        {
+            bail!(
+                "--calibrate gives i8 and i7 their static scales; --activations {} has none: add --activations i8, or leave --calibrate out",
+                options.activations.name()
+            )
+        }
+        Some(path) => {
+            let watched = quantize_activations::quantised_values(&graph);
+            Some(calibrate::ranges(&graph, path, &watched, progress)?)
+        }
+    };
+    quantize_activations::run(&mut graph, options.activations, ranges.as_ref())?;
+    pack::choose_codecs(&mut graph, options.codec, options.dense);
+
+    progress.stage("planning memory", None);
+    let plan = plan::plan(&graph);
+    plan::verify::verify(&graph, &plan).context("the memory plan is wrong")?;
+    check_arena(&graph, &plan, options.max_arena)?;
+
+    progress.stage("packing", None);
+    let mut report = Report::new(&graph, &errors);
+    let mut metadata = file_metadata(&graph, &plan, name, options);
+    metadata.insert(keys::LEDGER.into(), serde_json::to_string(&report.layers)?);
+    let mut bytes = emit::emit(&graph, &plan, &metadata, &[])?;
+    if options.golden {
+        let cases = golden_cases(&graph, &bytes, report.totals.macs, options, progress)?;
+        bytes = emit::emit(&graph, &plan, &metadata, &cases)?;
+        while options.max_file.is_some_and(|max| bytes.len() as u64 > max)
+            && options.codec == CodecChoice::Auto
+            && pack::shrink_one(&mut graph)
+        {
+            report = Report::new(&graph, &errors);
+            metadata.insert(keys::LEDGER.into(), serde_json::to_string(&report.layers)?);
+            bytes = emit::emit(&graph, &plan, &metadata, &cases)?;
+        }
+    }
+    check_file(&bytes, &report, options.max_file)?;
+
+    let aligned = Aligned::new(&bytes);
+    let model = Model::new(aligned.bytes())
+        .map_err(|e| anyhow!("the runtime refuses the file that was made: {e}"))?;
+    let totals = &mut report.totals;
+    totals.file_bytes = bytes.len() as u64;
+    totals.weight_bytes = model.section(ternrt::format::header::Section::Data).len() as u64;
+    totals.times_smaller = totals.f32_bytes as f64 / bytes.len() as f64;
+    totals.arena_bytes = plan.arena_bytes;
+    Ok(Compiled {
+        bytes,
+        report,
+        graph,
+    })
+}
+
+fn check_arena(graph: &Graph, plan: &Plan, max: Option<u64>) -> Result<()> {
+    let Some(max) = max.filter(|&max| plan.arena_bytes > max) else {
+        return Ok(());
+    };
+    let (step, blocks) = plan.heaviest_step();
+    let at = step
+        .checked_sub(1)
+        .and_then(|s| plan.steps.get(s))
+        .map_or("the inputs", |&n| graph.nodes[n].name.as_str());
+    let heaviest: Vec<String> = blocks
+        .iter()
+        .take(5)
+        .map(|b| {
+            let value = graph.value(b.value);
+            format!(
+                "{:?} {} {} ({})",
+                value.name,
+                value.ty.dtype.name(),
+                table::shape(&value.ty.shape),
+                table::grouped(b.len)
+            )
+        })
+        .collect();
+    bail!(
+        "the arena needs {} bytes, {} over --max-arena {}; at its peak ({at}) it holds {}",
+        table::grouped(plan.arena_bytes),
+        table::grouped(plan.arena_bytes - max),
+        table::grouped(max),
+        heaviest.join(", ")
+    )
+}
+
+fn check_file(bytes: &[u8], report: &Report, max: Option<u64>) -> Result<()> {
+    let Some(max) = max.filter(|&max| bytes.len() as u64 > max) else {
+        return Ok(());
+    };
+    let mut layers: Vec<_> = report.layers.iter().collect();
+    layers.sort_by_key(|l| std::cmp::Reverse(l.bytes));
+    let heaviest: Vec<String> = layers
+        .iter()
+        .take(5)
+        .map(|l| format!("{:?} {} ({})", l.name, l.codec, table::grouped(l.bytes)))
+        .collect();
+    bail!(
+        "the file has {} bytes, {} over --max-file {}; the largest layers are {}",
+        table::grouped(bytes.len() as u64),
+        table::grouped(bytes.len() as u64 - max),
+        table::grouped(max),
+        heaviest.join(", ")
+    )
+}
+
+fn file_metadata(
+    graph: &Graph,
+    plan: &Plan,
+    name: &str,
+    options: &CompileOptions,
+) -> BTreeMap<String, String> {
+    let mut metadata = graph.metadata.clone();
+    metadata
+        .entry(keys::NAME.into())
+        .or_insert_with(|| name.to_owned());
+    metadata.insert(
+        keys::PRODUCER.into(),
+        format!("ternc {}", env!("CARGO_PKG_VERSION")),
+    );
+    metadata.insert(keys::ACTIVATIONS.into(), options.activations.name().into());
+    let names: Vec<&str> = plan
+        .steps
+        .iter()
+        .map(|&n| graph.nodes[n].name.as_str())
+        .collect();
+    metadata.insert(keys::OP_NAMES.into(), names.join("\n").replace('\r', " "));
+    if let Some(labels) = &options.labels {
+        metadata.insert(keys::LABELS.into(), labels.trim_end().to_owned());
+    }
+    metadata
+}
+
+/// Networks up to this many multiply-accumulates get their golden outputs from
+/// the scalar kernels; for larger ones that would take long, and the best ones serve.
+const SCALAR_MACS: u64 = 50_000_000;
+/// Outputs larger than this are not stored.
+const GOLDEN_BYTES: usize = 64 * 1024;
+
+/// Runs the file on seeded inputs.
+fn golden_cases(
+    graph: &Graph,
+    bytes: &[u8],
+    macs: u64,
+    options: &CompileOptions,
+    progress: &dyn Progress,
+) -> Result<Vec<GoldenCase>> {
+    let size: usize = graph
+        .outputs
+        .iter()
+        .map(|(_, id)| graph.ty(*id).bytes())
+        .sum();
+    if size > GOLDEN_BYTES {
+        return Ok(Vec::new());
+    }
+    progress.stage("computing golden outputs", None);
+    let aligned = Aligned::new(bytes);
+    let model = Model::new(aligned.bytes())
+        .map_err(|e| anyhow!("the runtime refuses the file that was made: {e}"))?;
+    let small = macs <= SCALAR_MACS;
+    let mut host = Host::with_caps(&model, 1, if small { Caps::SCALAR } else { Caps::detect() })?;
+    let mut cases = Vec::new();
+    for case in 0..if small { 2 } else { 1 } {
+        let mut session = host.session()?;
+        let mut seeds = Vec::new();
+        for (i, info) in model.inputs(0).enumerate() {
+            let seed = 1000 * case + i as u64 + 1;
+            golden::fill(info.dtype, seed, session.input_mut(i)?);
+            seeds.push(seed);
+        }
+        // Random integers may be no indices: then there is nothing to compare with.
+        if session.run(0).is_err() {
+            return Ok(Vec::new());
+        }
+        let outputs = (0..model.outputs(0).len())
+            .map(|i| session.output(i).map(<[u8]>::to_vec))
+            .collect::<Result<_, _>>()?;
+        cases.push(GoldenCase {
+            seeds,
+            outputs,
+            tolerance: tolerance(graph, options.activations),
+        });
+    }
+    Ok(cases)
+}
+
+/// How far kernels for different instruction sets may be apart, relative to
+/// the largest output. They add f32 in different orders; where the result is
+/// quantised afterwards, that can move values by a whole step.
+fn tolerance(graph: &Graph, activations: ActivationMode) -> f32 {
+    let adds_floats = graph.nodes.iter().any(|n| match &n.op {
+        Op::Conv2d(_) | Op::Gemm(_) => n.inputs[0].is_some_and(|x| graph.ty(x).quant.is_none()),
+        Op::MatMul(_) | Op::Softmax(_) => true,
+        _ => false,
+    });
+    match activations {
+        ActivationMode::F32 => 1e-4,
+        _ if !adds_floats => 1e-6,
+        ActivationMode::I16 => 1e-3,
+        ActivationMode::I8 => 0.1,
+        ActivationMode::I7 => 0.2,
+    }
+}
+
+/// Bytes at an address that the runtime accepts.
+struct Aligned(Vec<u64>, usize);
+
+impl Aligned {
+    fn new(bytes: &[u8]) -> Aligned {
+        let words = bytes.chunks(8).map(|c| {
+            let mut w = [0u8; 8];
+            w[..c.len()].copy_from_slice(c);
+            u64::from_ne_bytes(w)
+        });
+        Aligned(words.collect(), bytes.len())
+    }
+
+    fn bytes(&self) -> &[u8] {
+        // SAFETY: the vector holds at least that many initialised bytes.
+        unsafe { std::slice::from_raw_parts(self.0.as_ptr().cast(), self.1) }
+    }
+}
