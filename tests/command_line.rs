@@ -1,0 +1,347 @@
+//! The commands as a user meets them: what they print, what they write, and
+//! one clear line for each kind of bad input.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use tempfile::TempDir;
+use tern_tests::models::DIGITS;
+
+/// The `ternc` of this build, beside the test binaries.
+fn ternc() -> Command {
+    let mut path = std::env::current_exe().unwrap();
+    path.pop();
+    if path.ends_with("deps") {
+        path.pop();
+    }
+    let path = path.join("ternc");
+    assert!(
+        path.exists(),
+        "{}: run `cargo test --workspace`, which builds the command",
+        path.display()
+    );
+    Command::new(path)
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn succeed(args: &[&str]) -> String {
+    let out = ternc().args(args).output().unwrap();
+    assert!(out.status.success(), "{args:?}: {}", text(&out.stderr));
+    text(&out.stdout)
+}
+
+/// Fails with one line on stderr that holds all of `needles`.
+fn refuse(args: &[&str], needles: &[&str]) -> Output {
+    let out = ternc().args(args).output().unwrap();
+    let stderr = text(&out.stderr);
+    assert_eq!(out.status.code(), Some(1), "{args:?}: {stderr}");
+    assert!(stderr.starts_with("error: "), "{args:?}: {stderr}");
+    assert!(!stderr.contains("panicked"), "{args:?}: {stderr}");
+    for needle in needles {
+        assert!(
+            stderr.contains(needle),
+            "{args:?}: {needle:?} is not in {stderr}"
+        );
+    }
+    out
+}
+
+struct Files {
+    dir: TempDir,
+}
+
+impl Files {
+    fn new() -> Files {
+        let files = Files {
+            dir: tempfile::tempdir().unwrap(),
+        };
+        std::fs::write(files.path("digits.onnx"), DIGITS).unwrap();
+        files
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn text(&self, name: &str) -> String {
+        self.path(name).to_str().unwrap().to_owned()
+    }
+
+    fn compile(&self, extra: &[&str]) -> String {
+        let (onnx, tern) = (self.text("digits.onnx"), self.text("digits.tern"));
+        let mut args = vec!["compile", &onnx, "-o", &tern];
+        args.extend(extra);
+        succeed(&args);
+        tern
+    }
+
+    fn npy(&self, name: &str, descr: &str, shape: &str, data: &[u8]) -> String {
+        let header = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}");
+        let len = (10 + header.len() + 1).div_ceil(64) * 64 - 10;
+        let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
+        bytes.extend((len as u16).to_le_bytes());
+        bytes.extend(header.as_bytes());
+        bytes.resize(10 + len - 1, b' ');
+        bytes.push(b'\n');
+        bytes.extend(data);
+        std::fs::write(self.path(name), bytes).unwrap();
+        self.text(name)
+    }
+
+    fn names(&self) -> Vec<String> {
+        let mut names: Vec<String> = std::fs::read_dir(self.dir.path())
+            .unwrap()
+            .map(|e| e.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+}
+
+#[test]
+fn compile_run_inspect_verify() {
+    let files = Files::new();
+    let (onnx, tern, report) = (
+        files.text("digits.onnx"),
+        files.text("digits.tern"),
+        files.text("report.json"),
+    );
+    let table = succeed(&["compile", &onnx, "-o", &tern, "--report", &report]);
+    for word in ["conv1", "t2", "conv2d", "classifier", "arena", "smaller"] {
+        assert!(table.contains(word), "{word} is not in\n{table}");
+    }
+    let json = std::fs::read_to_string(&report).unwrap();
+    assert!(
+        json.contains("\"file_bytes\"") && json.contains("\"weight_error\""),
+        "{json}"
+    );
+    assert_eq!(succeed(&["compile", &onnx, "-o", &tern, "--quiet"]), "");
+
+    let x = files.npy("x.npy", "<f4", "(1, 1, 8, 8)", &[0; 256]);
+    let out = files.text("results");
+    succeed(&[
+        "run",
+        &tern,
+        "--input",
+        &format!("image={x}"),
+        "--output-dir",
+        &out,
+        "--threads",
+        "2",
+    ]);
+    let logits = std::fs::read(Path::new(&out).join("logits.npy")).unwrap();
+    assert_eq!(logits.len(), 128 + 40);
+
+    let shown = succeed(&["inspect", &tern]);
+    for word in [
+        "entry \"main\"",
+        "\"image\" f32 1x1x8x8",
+        "\"logits\" f32 1x10",
+        "conv2d",
+        "t2",
+        "metadata labels",
+    ] {
+        assert!(shown.contains(word), "{word} is not in\n{shown}");
+    }
+    let svg = files.text("arena.svg");
+    let json = succeed(&["inspect", &tern, "--json", "--svg", &svg]);
+    assert!(
+        json.trim_start().starts_with('{') && json.contains("\"bytes_by_codec\""),
+        "{json}"
+    );
+    assert!(std::fs::read_to_string(&svg).unwrap().starts_with("<svg"));
+
+    let verdict = succeed(&["verify", &tern]);
+    assert!(
+        verdict.contains("scalar") && verdict.contains("golden      ok"),
+        "{verdict}"
+    );
+}
+
+#[test]
+fn every_mode_compiles_and_verifies() {
+    let files = Files::new();
+    let mut samples = Vec::new();
+    for i in 0..3 * 64 {
+        samples.extend(((i % 17) as f32 / 16.0).to_le_bytes());
+    }
+    let samples = files.npy("image.npy", "<f4", "(3, 1, 8, 8)", &samples);
+    std::fs::create_dir(files.path("samples")).unwrap();
+    std::fs::rename(samples, files.path("samples/image.npy")).unwrap();
+    let samples = files.text("samples");
+    for extra in [
+        vec!["--activations", "i16"],
+        vec!["--activations", "i8"],
+        vec!["--activations", "i7"],
+        vec!["--activations", "i8", "--calibrate", &samples],
+        vec!["--activations", "i7", "--calibrate", &samples],
+        vec!["--dense", "f16"],
+        vec!["--codec", "t5"],
+        vec!["--ternarise", "absmean", "--ternarise-all"],
+        vec!["--ternarise", "threshold", "--skip", "stem"],
+        vec!["--no-golden"],
+    ] {
+        let tern = files.compile(&extra);
+        succeed(&["verify", &tern]);
+    }
+}
+
+#[test]
+fn an_image_gives_labels() {
+    let files = Files::new();
+    let tern = files.compile(&[]);
+    let png = concat!(env!("CARGO_MANIFEST_DIR"), "/data/seven.png");
+    let top = succeed(&["run", &tern, "--image", png]);
+    let first = top.lines().nth(2).unwrap();
+    assert!(first.trim_end().ends_with('7'), "{top}");
+}
+
+#[test]
+fn bad_models_are_refused() {
+    let files = Files::new();
+    let out = files.text("out.tern");
+    let onnx = files.text("digits.onnx");
+    let missing = files.text("missing.onnx");
+    refuse(
+        &["compile", &missing, "-o", &out],
+        &["missing.onnx", "No such file"],
+    );
+    std::fs::write(files.path("text.onnx"), "this is not a model").unwrap();
+    refuse(
+        &["compile", &files.text("text.onnx"), "-o", &out],
+        &["text.onnx", "ONNX"],
+    );
+    std::fs::write(files.path("empty.onnx"), "").unwrap();
+    refuse(
+        &["compile", &files.text("empty.onnx"), "-o", &out],
+        &["empty.onnx"],
+    );
+    refuse(
+        &["compile", &onnx, "-o", &out, "--input-shape", "nothing=1x1"],
+        &["nothing", "image"],
+    );
+    refuse(
+        &["compile", &onnx, "-o", &out, "--max-file", "1k"],
+        &["over", "1,000"],
+    );
+    refuse(
+        &["compile", &onnx, "-o", &out, "--max-arena", "1k"],
+        &["over", "1,000"],
+    );
+    refuse(
+        &[
+            "compile",
+            &onnx,
+            "-o",
+            &out,
+            "--activations",
+            "i8",
+            "--calibrate",
+            &missing,
+        ],
+        &["missing.onnx"],
+    );
+    let nowhere = files.text("no/such/dir/out.tern");
+    refuse(&["compile", &onnx, "-o", &nowhere], &["no/such/dir"]);
+    assert_eq!(
+        files.names(),
+        ["digits.onnx", "empty.onnx", "text.onnx"],
+        "nothing is left behind"
+    );
+}
+
+#[test]
+fn bad_inputs_are_refused() {
+    let files = Files::new();
+    let tern = files.compile(&[]);
+    let out = files.text("results");
+    let good = files.npy("x.npy", "<f4", "(1, 1, 8, 8)", &[0; 256]);
+    let ints = files.npy("i.npy", "<i8", "(1, 1, 8, 8)", &[0; 512]);
+    let flat = files.npy("f.npy", "<f4", "(64,)", &[0; 256]);
+    let cut = files.npy("c.npy", "<f4", "(1, 1, 8, 8)", &[0; 100]);
+    let run = |input: &str, needles: &[&str]| {
+        refuse(
+            &["run", &tern, "--input", input, "--output-dir", &out],
+            needles,
+        );
+    };
+    run(
+        &format!("image={ints}"),
+        &["image", "i.npy", "f32", "astype"],
+    );
+    run(
+        &format!("image={flat}"),
+        &["image", "f.npy", "[64]", "[1, 1, 8, 8]"],
+    );
+    run(&format!("image={cut}"), &["image", "c.npy"]);
+    run(&format!("picture={good}"), &["picture", "\"image\""]);
+    run("image", &["NAME=FILE"]);
+    run("image=/no/such.npy", &["/no/such.npy"]);
+    refuse(
+        &["run", &tern, "--output-dir", &out],
+        &["nothing to run on"],
+    );
+    assert!(!Path::new(&out).exists(), "no results of a refused run");
+    refuse(
+        &[
+            "run",
+            &good,
+            "--input",
+            &format!("image={good}"),
+            "--output-dir",
+            &out,
+        ],
+        &["not a .tern file"],
+    );
+    let mut newer = std::fs::read(&tern).unwrap();
+    newer[8] = 9;
+    std::fs::write(files.path("newer.tern"), &newer).unwrap();
+    for command in ["inspect", "verify"] {
+        refuse(
+            &[command, &files.text("newer.tern")],
+            &["newer.tern", "version"],
+        );
+        refuse(&[command, &files.text("none.tern")], &["none.tern"]);
+    }
+    let mut damaged = std::fs::read(&tern).unwrap();
+    let middle = damaged.len() / 2;
+    damaged[middle] ^= 1;
+    std::fs::write(files.path("damaged.tern"), &damaged).unwrap();
+    refuse(&["verify", &files.text("damaged.tern")], &["checksum"]);
+}
+
+/// A disk that is full and a directory that is read-only are there on Linux.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_leaves_nothing() {
+    let files = Files::new();
+    let onnx = files.text("digits.onnx");
+    let out = ternc()
+        .args(["compile", &onnx, "-o", "/dev/full/out.tern"])
+        .output()
+        .unwrap();
+    assert_eq!(out.status.code(), Some(1));
+    let out = ternc()
+        .args(["compile", &onnx, "-o", "/proc/out.tern"])
+        .output()
+        .unwrap();
+    assert_eq!(out.status.code(), Some(1));
+    assert!(text(&out.stderr).contains("/proc"), "{}", text(&out.stderr));
+    // `ulimit -f` makes every write beyond a kilobyte fail, as a full disk does.
+    let target = files.text("big.tern");
+    let binary = ternc().get_program().to_owned();
+    let script = format!(
+        "trap '' XFSZ; ulimit -f 1; exec '{}' compile '{onnx}' -o '{target}'",
+        binary.to_str().unwrap()
+    );
+    let out = Command::new("bash").args(["-c", &script]).output().unwrap();
+    assert_eq!(out.status.code(), Some(1), "{}", text(&out.stderr));
+    assert!(
+        text(&out.stderr).contains("big.tern"),
+        "{}",
+        text(&out.stderr)
+    );
+    assert_eq!(files.names(), ["digits.onnx"], "nothing is left behind");
+}
