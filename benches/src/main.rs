@@ -114,7 +114,7 @@ fn run(args: &Args) -> Result<()> {
             bytes
         })
         .collect();
-    let mut once =
+    let once =
         |session: &mut Session<'_, '_>, profiler: Option<&mut Profiler>| -> Result<f64> {
             let mut ms = 0.0;
             let mut profiler = profiler;

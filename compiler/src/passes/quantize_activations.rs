@@ -11,7 +11,7 @@ use crate::ternarise::has_weights;
 use anyhow::{Context, Result, ensure};
 use std::collections::{HashMap, HashSet};
 use ternrt::DType;
-use ternrt::kernels::product::max_k;
+use ternrt::kernels::max_k;
 use ternrt::ops::table::Quantize;
 
 /// What layers with ternary weights compute with.
