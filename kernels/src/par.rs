@@ -172,3 +172,62 @@ pub(crate) fn for_rows<T: Send>(
         f(rows, part);
     });
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Reversed, Threads};
+    use std::vec;
+
+    #[test]
+    fn shares_cover_everything_once() {
+        for items in [0, 1, 5, 7, 128, 1000] {
+            for tasks in 1..20 {
+                let mut next = 0;
+                for t in 0..tasks {
+                    let range = share(items, tasks, t);
+                    assert_eq!(range.start, next);
+                    next = range.end;
+                }
+                assert_eq!(next, items);
+            }
+        }
+        assert_eq!(share(usize::MAX, 2, 1).end, usize::MAX);
+    }
+
+    /// `Reversed` calls tasks twice, and some that there are not.
+    #[test]
+    fn tasks_run_once_whatever_the_host_does() {
+        for wanted in [1, 2, 31, 32, 33, 127, 128, 129, 5000] {
+            let tasks = tasks_for(wanted, wanted);
+            assert!(tasks <= MAX_TASKS);
+            let hosts: [&dyn ParallelFor; 3] = [&Serial, &Reversed(wanted), &Threads(wanted)];
+            for host in hosts {
+                let mut counts = vec![0u8; tasks];
+                let shared = Shared::new(&mut counts);
+                each_once(host, tasks, &|t| {
+                    // SAFETY: each task has one element of its own.
+                    let mine = unsafe { shared.part(t..t + 1) };
+                    mine[0] += 1;
+                });
+                assert!(counts.iter().all(|c| *c == 1), "{wanted}");
+            }
+        }
+    }
+
+    #[test]
+    fn parts_stay_inside() {
+        let mut data = [1, 2, 3, 4, 5];
+        let shared = Shared::new(&mut data);
+        // SAFETY: one part lives at a time.
+        unsafe {
+            assert_eq!(shared.part(1..3), [2, 3]);
+            assert!(shared.part(4..6).is_empty());
+            assert!(shared.part(usize::MAX..usize::MAX).is_empty());
+            let narrow = shared.narrow(2..4);
+            assert_eq!(narrow.part(0..2), [3, 4]);
+            assert!(narrow.part(1..3).is_empty());
+            assert!(shared.narrow(3..9).part(0..1).is_empty());
+        }
+    }
+}
