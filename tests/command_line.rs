@@ -206,7 +206,7 @@ fn bad_models_are_refused() {
     let missing = files.text("missing.onnx");
     refuse(
         &["compile", &missing, "-o", &out],
-        &["missing.onnx", "No such file"],
+        &["missing.onnx", "no such file"],
     );
     std::fs::write(files.path("text.onnx"), "this is not a model").unwrap();
     refuse(

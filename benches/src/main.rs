@@ -114,23 +114,22 @@ fn run(args: &Args) -> Result<()> {
             bytes
         })
         .collect();
-    let once =
-        |session: &mut Session<'_, '_>, profiler: Option<&mut Profiler>| -> Result<f64> {
-            let mut ms = 0.0;
-            let mut profiler = profiler;
-            for _ in 0..args.batch {
-                for (i, input) in inputs.iter().enumerate() {
-                    session.input_mut(i)?.copy_from_slice(input);
-                }
-                let start = Instant::now();
-                match profiler.as_deref_mut() {
-                    Some(p) => session.run_traced(0, p)?,
-                    None => session.run(0)?,
-                }
-                ms += start.elapsed().as_secs_f64() * 1e3;
+    let once = |session: &mut Session<'_, '_>, profiler: Option<&mut Profiler>| -> Result<f64> {
+        let mut ms = 0.0;
+        let mut profiler = profiler;
+        for _ in 0..args.batch {
+            for (i, input) in inputs.iter().enumerate() {
+                session.input_mut(i)?.copy_from_slice(input);
             }
-            Ok(ms)
-        };
+            let start = Instant::now();
+            match profiler.as_deref_mut() {
+                Some(p) => session.run_traced(0, p)?,
+                None => session.run(0)?,
+            }
+            ms += start.elapsed().as_secs_f64() * 1e3;
+        }
+        Ok(ms)
+    };
     let mut last = 1.0;
     for _ in 0..args.warmup.max(1) {
         last = once(&mut session, None)?;

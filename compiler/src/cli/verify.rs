@@ -74,8 +74,7 @@ pub(super) fn run(args: Args) -> Result<()> {
         let mut worst = 0f32;
         for (number, case) in model.golden().enumerate() {
             let error = largest_error(&model, &mut host, &case)?;
-            // A NaN is worse than any number.
-            if !(error <= case.tolerance) {
+            if error.is_nan() || error > case.tolerance {
                 bail!(
                     "{}: golden case {number} with {caps} kernels: relative error {error:e} is over {:e}; \
                      this machine or this build computes wrongly, please report it",

@@ -1,6 +1,11 @@
 //! Element-wise operators, with broadcasting for those of two and three operands.
 
 mod cast;
+#[cfg(any(
+    target_arch = "x86_64",
+    target_arch = "aarch64",
+    target_arch = "wasm32"
+))]
 mod portable_simd;
 pub mod scalar;
 #[cfg(test)]
@@ -388,8 +393,8 @@ impl<const N: usize> Broadcast<N> {
             for axis in (0..self.rank).rev() {
                 let at = rest % self.dims[axis];
                 rest /= self.dims[axis];
-                for i in 0..N {
-                    offsets[i] += at * self.strides[i][axis];
+                for (offset, strides) in offsets.iter_mut().zip(&self.strides) {
+                    *offset += at * strides[axis];
                 }
             }
             f(number * run, offsets);
@@ -397,11 +402,16 @@ impl<const N: usize> Broadcast<N> {
     }
 }
 
+/// `y[i] = f(x[i])`.
+type UnaryLoop = fn(&Unary, &[f32], &mut [f32]);
+/// `y[i] = activation(f(a[i * steps[0]], b[i * steps[1]]))`, steps 0 or 1.
+type BinaryLoop = fn(BinaryKind, &Unary, &[f32], &[f32], [usize; 2], &mut [f32]);
+
 /// The loops of one variant over f32 runs.
 #[derive(Clone, Copy)]
 struct Kernels {
-    unary: fn(&Unary, &[f32], &mut [f32]),
-    binary: fn(BinaryKind, &Unary, &[f32], &[f32], [usize; 2], &mut [f32]),
+    unary: UnaryLoop,
+    binary: BinaryLoop,
 }
 
 /// Best first, scalar last.

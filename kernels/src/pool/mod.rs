@@ -69,14 +69,12 @@ fn fits(s: &Conv2dShape, x: usize, y: usize) -> bool {
         && len(s.output) == Some(y)
 }
 
-/// Calls `window(y, taps)` for each output position: its channels, and an
-/// iterator over the input offsets under the kernel, row by row.
-fn each_position<T: Send>(
-    ctx: &Ctx<'_>,
-    s: &Conv2dShape,
-    y: &mut [T],
-    window: &(dyn Fn(&mut [T], [usize; 2], &mut dyn Iterator<Item = usize>) + Sync),
-) {
+/// Given the channels of an output position, its row and column, and the input
+/// offsets under the kernel, row by row.
+type Window<'a, T> = &'a (dyn Fn(&mut [T], [usize; 2], &mut dyn Iterator<Item = usize>) + Sync);
+
+/// Calls `window` for each output position.
+fn each_position<T: Send>(ctx: &Ctx<'_>, s: &Conv2dShape, y: &mut [T], window: Window<'_, T>) {
     let c = s.in_channels;
     par::for_rows(ctx.par, y, c, &|positions, y| {
         for (p, y) in positions.zip(y.chunks_exact_mut(c.max(1))) {

@@ -15,7 +15,9 @@ impl Op {
     pub fn weights(&self, io: &Operands<'_>) -> Option<Matrix> {
         match self {
             Op::Conv2d(op) => Some(conv2d::shape(op, io).ok()?.matrix()),
-            Op::DepthwiseConv2d(op) => Some(depthwise::matrix(&depthwise_conv2d::shape(op, io).ok()?)),
+            Op::DepthwiseConv2d(op) => {
+                Some(depthwise::matrix(&depthwise_conv2d::shape(op, io).ok()?))
+            }
             Op::Gemm(_) => {
                 let shape = gemm::shape(io).ok()?;
                 Some(Matrix {

@@ -25,9 +25,9 @@ static mut ARENA_BYTES: Aligned<[u8; ARENA]> = Aligned([0; ARENA]);
 // copies .data, clears .bss and calls `start`.
 global_asm!(
     ".section .vectors,\"a\"",
-    ".word reset + 1",
+    ".word reset",
     ".rept 14",
-    ".word fault + 1",
+    ".word fault",
     ".endr",
     ".section .text.reset,\"ax\"",
     ".global reset",
