@@ -58,7 +58,7 @@ fn agrees_with_tract(graphs: &[(&str, [usize; 4])], weights: Weights) {
             if caps == Caps::SCALAR && shape[2] > 32 {
                 continue; // the small network shows the scalar kernels; these take long
             }
-            let y = run(&compiled.bytes, caps, 1, &[x.clone()]);
+            let y = run(&compiled.bytes, caps, 1, std::slice::from_ref(&x));
             let error = relative_error(&y[0], &expected);
             println!("{name} {weights:?} {caps}: relative error {error:.1e}");
             assert!(error <= 1e-4, "{name} {weights:?} {caps}: {error}");
@@ -105,7 +105,7 @@ fn integer_modes_equal_the_interpreter_bit_for_bit() {
             let x = image(&shape, 4);
             let input = Tensor::f32(shape.to_vec(), x.clone());
             let expected = ops::run_graph(&compiled.graph, &[input]).unwrap();
-            let y = run(&compiled.bytes, Caps::SCALAR, 1, &[x.clone()]);
+            let y = run(&compiled.bytes, Caps::SCALAR, 1, std::slice::from_ref(&x));
             let bits = |v: &[f32]| v.iter().map(|f| f.to_bits()).collect::<Vec<_>>();
             assert_eq!(
                 bits(&y[0]),
@@ -134,11 +134,16 @@ fn thread_counts_give_the_same_bits() {
             },
         );
         let x = image(&[1, 3, 32, 32], 6);
-        let one = run(&compiled.bytes, Caps::detect(), 1, &[x.clone()]);
+        let one = run(&compiled.bytes, Caps::detect(), 1, std::slice::from_ref(&x));
         for threads in [2, 3, 5] {
             assert_eq!(
                 one,
-                run(&compiled.bytes, Caps::detect(), threads, &[x.clone()]),
+                run(
+                    &compiled.bytes,
+                    Caps::detect(),
+                    threads,
+                    std::slice::from_ref(&x)
+                ),
                 "{threads} threads"
             );
         }
@@ -162,7 +167,7 @@ fn integer_modes_stay_near_f32() {
                 ..CompileOptions::default()
             },
         );
-        let y = run(&compiled.bytes, Caps::detect(), 1, &[x.clone()]);
+        let y = run(&compiled.bytes, Caps::detect(), 1, std::slice::from_ref(&x));
         let error = relative_error(&y[0], &exact);
         println!("{activations:?}: {error:.1e}");
         assert!(error <= bound, "{activations:?}: {error}");

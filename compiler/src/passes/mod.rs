@@ -120,6 +120,3 @@ fn f32_constant(graph: &Graph, id: ValueId) -> Option<&[f32]> {
         Constant::Ternary(_) => None,
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -50,8 +50,8 @@ fn variants_equal_the_definition() {
             transposed: false,
         };
         let end = [r.below(2), r.below(2)];
-        for i in 0..2 {
-            let room = s.input[i] + s.pad[i] + end[i];
+        for (i, &end) in end.iter().enumerate() {
+            let room = s.input[i] + s.pad[i] + end;
             let extent = s.dilation[i] * (s.kernel[i] - 1) + 1;
             s.output[i] = if room < extent {
                 0

@@ -161,7 +161,9 @@ fn constants_hold_what_they_say() {
     );
     let message = edit(&|t| t.scale[0] = f32::NAN);
     assert!(message.contains("needs 3 finite scales"), "{message}");
-    let message = edit(&|t| drop(t.scale.pop()));
+    let message = edit(&|t| {
+        t.scale.pop();
+    });
     assert!(
         message.contains("needs 3 finite scales, has 2"),
         "{message}"
@@ -171,7 +173,9 @@ fn constants_hold_what_they_say() {
         message.contains("holds f32[6], the type is f32[3,1,1,2]"),
         "{message}"
     );
-    let message = edit(&|t| drop(t.trits.pop()));
+    let message = edit(&|t| {
+        t.trits.pop();
+    });
     assert!(message.contains("holds 5 elements"), "{message}");
 
     let mut g = good();

@@ -1,0 +1,27 @@
+# The README's first command, and what its output suggests to try next.
+source tests/steps/lib.sh
+OUT=$(mktemp -d)
+trap 'rm -rf "$OUT"' EXIT
+
+cargo run --release -p ternc -- quickstart -o "$OUT/digits.tern" >"$OUT/quickstart.txt" || fail "quickstart"
+cat "$OUT/quickstart.txt"
+check "quickstart recognises at least 95% in every mode" awk '
+  $1 ~ /^(f32|i16|i8)$/ && $2 ~ /%$/ { n++; if ($2 + 0 < 95) low = 1 }
+  END { exit !(n == 3 && !low) }' "$OUT/quickstart.txt"
+TERNC=$CARGO_TARGET_DIR/release/ternc
+check "inspect" "$TERNC" inspect "$OUT/digits.tern"
+check "verify" "$TERNC" verify "$OUT/digits.tern"
+cargo build --release -p ternrt-bench
+check "ternrt-bench" "$CARGO_TARGET_DIR/release/ternrt-bench" "$OUT/digits.tern" --iterations 20 --profile
+"$CARGO_TARGET_DIR/release/ternrt-bench" "$OUT/digits.tern" --iterations 20 --json >"$OUT/bench.json"
+check "ternrt-bench --json" python3 -c "
+import json, sys
+r = json.load(open(sys.argv[1]))
+assert 0 < r['latency_ms']['min'] <= r['latency_ms']['median'] <= r['latency_ms']['p95']
+assert r['arena_bytes'] > 0 and r['weight_bytes'] > 0 and r['macs'] > 0" "$OUT/bench.json"
+for level in scalar sse4.1 avx2; do
+  check "TERNRT_CAPS=$level" env TERNRT_CAPS=$level "$CARGO_TARGET_DIR/release/ternrt-bench" "$OUT/digits.tern" --iterations 2
+done
+check "an unknown TERNRT_CAPS is refused" sh -c "! TERNRT_CAPS=mmx '$CARGO_TARGET_DIR/release/ternrt-bench' '$OUT/digits.tern'"
+check "the kernel benches run" cargo bench -p ternrt-bench -- --test depthwise
+finish
