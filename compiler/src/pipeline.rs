@@ -109,7 +109,7 @@ pub fn compile(path: &Path, options: &CompileOptions, progress: &dyn Progress) -
         .file_stem()
         .map(|s| s.to_string_lossy().into_owned())
         .unwrap_or_default();
-    lower(graph, &name, options, progress)
+    compile_graph(graph, &name, options, progress)
 }
 
 /// As [`compile`], from a file's bytes; `name` is for people.
@@ -127,10 +127,14 @@ pub fn compile_bytes(
         input_shapes: options.input_shapes.clone(),
     };
     let graph = onnx::import_bytes(bytes, &import).with_context(|| name.to_owned())?;
-    lower(graph, name.trim_end_matches(".onnx"), options, progress)
+    compile_graph(graph, name.trim_end_matches(".onnx"), options, progress)
 }
 
-fn lower(
+/// As [`compile`], from a graph: all that follows the import.
+///
+/// # Errors
+/// As [`compile`].
+pub fn compile_graph(
     mut graph: Graph,
     name: &str,
     options: &CompileOptions,
@@ -173,17 +177,18 @@ fn lower(
     let mut metadata = file_metadata(&graph, &plan, name, options);
     metadata.insert(keys::LEDGER.into(), serde_json::to_string(&report.layers)?);
     let mut bytes = emit::emit(&graph, &plan, &metadata, &[])?;
+    let mut cases = Vec::new();
     if options.golden {
-        let cases = golden_cases(&graph, &bytes, report.totals.macs, options, progress)?;
+        cases = golden_cases(&graph, &bytes, report.totals.macs, options, progress)?;
         bytes = emit::emit(&graph, &plan, &metadata, &cases)?;
-        while options.max_file.is_some_and(|max| bytes.len() as u64 > max)
-            && options.codec == CodecChoice::Auto
-            && pack::shrink_one(&mut graph)
-        {
-            report = Report::new(&graph, &errors);
-            metadata.insert(keys::LEDGER.into(), serde_json::to_string(&report.layers)?);
-            bytes = emit::emit(&graph, &plan, &metadata, &cases)?;
-        }
+    }
+    while options.max_file.is_some_and(|max| bytes.len() as u64 > max)
+        && options.codec == CodecChoice::Auto
+        && pack::shrink_one(&mut graph)
+    {
+        report = Report::new(&graph, &errors);
+        metadata.insert(keys::LEDGER.into(), serde_json::to_string(&report.layers)?);
+        bytes = emit::emit(&graph, &plan, &metadata, &cases)?;
     }
     check_file(&bytes, &report, options.max_file)?;
 

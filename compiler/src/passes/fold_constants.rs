@@ -2,7 +2,7 @@
 
 use crate::ir::{Constant, Def, Graph};
 use crate::ops::{Arg, interpret};
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use std::sync::Arc;
 
 pub(super) fn run(graph: &mut Graph) -> Result<bool> {
@@ -33,7 +33,9 @@ pub(super) fn run(graph: &mut Graph) -> Result<bool> {
             graph.nodes.push(node);
             continue;
         }
-        for (id, tensor) in node.outputs.iter().zip(interpret(&node.op, &args, &types)?) {
+        let results = interpret(&node.op, &args, &types)
+            .map_err(|e| anyhow!("node {:?}: {e:#}", node.name))?;
+        for (id, tensor) in node.outputs.iter().zip(results) {
             graph.values[id.0].def = Def::Const(Arc::new(Constant::Dense(tensor)));
         }
         changed = true;

@@ -3,7 +3,9 @@
 
 pub mod quantize_activations;
 
+mod affine;
 mod fold_constants;
+mod fold_operand_scale;
 mod fold_scale_and_shift;
 mod fuse_activation;
 mod fuse_pad;
@@ -11,11 +13,12 @@ mod fuse_residual;
 mod move_transposes;
 mod remove_dead;
 mod remove_identity;
+mod share_equal_nodes;
 mod simplify_reshapes;
 
 pub use quantize_activations::ActivationMode;
 
-use crate::ir::{Constant, Graph, Node, NodeId, Op, ValueId, verify};
+use crate::ir::{Constant, Graph, Node, NodeId, Op, Tensor, ValueId, verify};
 use anyhow::{Context, Result, ensure};
 use ternrt::kernels::eltwise::{Unary, UnaryKind};
 
@@ -38,10 +41,12 @@ macro_rules! passes {
 passes! {
     fold_constants: "what depends on constants alone is computed now";
     move_transposes: "the inside becomes NHWC: transposes meet and cancel";
+    share_equal_nodes: "what is computed twice, such as an input's transpose, is computed once";
     simplify_reshapes: "chains of reshapes, and transposes that move nothing, become one reshape";
     remove_identity: "ops that change nothing go";
     fuse_pad: "zeros around an image become the convolution's own padding";
     fold_scale_and_shift: "batch norms and biases become part of weights and bias";
+    fold_operand_scale: "so do scales before a product, such as an image's normalisation";
     fuse_residual: "an addition becomes part of the product before it";
     fuse_activation: "so does an activation";
     remove_dead: "what nothing reads goes";
@@ -113,6 +118,16 @@ fn is_bare_product(node: &Node) -> bool {
         && activation(&mut op).is_some_and(|a| a.kind == UnaryKind::Identity)
 }
 
+/// Gives product `n` a bias.
+fn set_bias(graph: &mut Graph, n: usize, bias: Vec<f32>) {
+    let name = format!("{}.bias", graph.nodes[n].name);
+    let bias = Constant::Dense(Tensor::f32(vec![bias.len()], bias));
+    let id = graph.add_constant(&name, bias);
+    let inputs = &mut graph.nodes[n].inputs;
+    inputs.resize(3.max(inputs.len()), None);
+    inputs[2] = Some(id);
+}
+
 /// The elements of a dense f32 constant.
 fn f32_constant(graph: &Graph, id: ValueId) -> Option<&[f32]> {
     match graph.constant(id)?.as_ref() {
@@ -120,3 +135,6 @@ fn f32_constant(graph: &Graph, id: ValueId) -> Option<&[f32]> {
         Constant::Ternary(_) => None,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,14 +5,13 @@
 //! whose readers all take integers writes them itself, and images stay
 //! integers from layer to layer; layers with dense weights compute in f32.
 
-use crate::ir::{Constant, Def, Graph, Node, Op, Quant, Scale, Type, Value, ValueId, verify};
+use crate::ir::{Constant, Def, Graph, Node, Op, Type, Value, ValueId, verify};
 use crate::pack::matrix;
 use crate::ternarise::has_weights;
 use anyhow::{Context, Result, ensure};
 use std::collections::{HashMap, HashSet};
 use ternrt::DType;
 use ternrt::kernels::max_k;
-use ternrt::ops::table::Quantize;
 
 /// What layers with ternary weights compute with.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -102,7 +101,8 @@ pub fn run(graph: &mut Graph, mode: ActivationMode, ranges: Option<&Ranges>) -> 
                             format!("no calibration for the input of {:?}", node.name)
                         })?),
                     };
-                    let q = quantize(graph, &node.name, x, dtype, qmax, scale);
+                    let name = format!("{}.quantize", node.name);
+                    let q = graph.emit_quantize(&name, x, qmax, scale)?;
                     quantised.insert(x, q);
                     q
                 }
@@ -112,6 +112,7 @@ pub fn run(graph: &mut Graph, mode: ActivationMode, ranges: Option<&Ranges>) -> 
         graph.nodes.push(node);
     }
     if ranges.is_some() {
+        add_integers(graph);
         hoist_above_pools(graph);
         fuse_into_products(graph);
     }
@@ -128,54 +129,38 @@ fn static_scale(max: f32, qmax: i32) -> f32 {
     }
 }
 
-/// Adds a quantize node and returns the integers.
-fn quantize(
-    graph: &mut Graph,
-    reader: &str,
-    x: ValueId,
-    dtype: DType,
-    qmax: i32,
-    scale: Option<f32>,
-) -> ValueId {
-    let name = format!("{reader}.quantize");
-    let mut outputs = Vec::new();
-    let scale = match scale {
-        Some(scale) => Scale::Static(scale),
-        None => Scale::Dynamic(ValueId(graph.values.len() + 1)),
-    };
-    let shape = graph.ty(x).shape.clone();
-    let ty = Type {
-        dtype,
-        shape,
-        quant: Some(Quant { qmax, scale }),
-    };
-    outputs.push(graph.push(Value {
-        name: name.clone(),
-        ty,
-        def: Def::Node,
-        codec: None,
-    }));
-    if let Scale::Dynamic(_) = scale {
-        let ty = Type::new(DType::F32, [1]);
-        outputs.push(graph.push(Value {
-            name: format!("{name}.scale"),
-            ty,
-            def: Def::Node,
-            codec: None,
-        }));
+/// A value that is read by one quantize, and otherwise added by products, is
+/// added as integers: then nothing needs it in f32.
+fn add_integers(graph: &mut Graph) {
+    let quantised: Vec<(ValueId, ValueId)> = graph
+        .nodes
+        .iter()
+        .filter(|n| matches!(n.op, Op::Quantize(_)))
+        .filter_map(|n| Some((n.inputs[0]?, n.outputs[0])))
+        .collect();
+    for (y, q) in quantised {
+        let added = |node: &Node| {
+            let mut uses = node.inputs.iter().enumerate();
+            uses.all(|(i, id)| *id != Some(y) || i == 3 && has_weights(&node.op))
+        };
+        let is_output = graph.outputs.iter().any(|(_, id)| *id == y);
+        let mut readers = graph.nodes.iter().filter(|n| n.outputs[0] != q);
+        if is_output || !readers.all(added) {
+            continue;
+        }
+        // Some of them may come before the quantize: it moves to where `y` is computed.
+        let Some(at) = graph.nodes.iter().position(|n| n.outputs[0] == q) else {
+            continue;
+        };
+        let quantize = graph.nodes.remove(at);
+        graph.replace_uses(y, q);
+        let producer = graph.nodes.iter().position(|n| n.outputs.contains(&y));
+        graph.nodes.insert(producer.map_or(0, |p| p + 1), quantize);
     }
-    let q = outputs[0];
-    graph.nodes.push(Node {
-        name,
-        op: Quantize {}.into(),
-        inputs: vec![Some(x)],
-        outputs,
-    });
-    q
 }
 
-/// A max-pool or reshape that only a quantize reads works on integers as well:
-/// the quantize moves before it. (Rounding is monotone, so the largest stays.)
+/// A max-pool or reshape between a value and its quantize works on integers as
+/// well: the quantize moves before it. (Rounding is monotone, so the largest stays.)
 fn hoist_above_pools(graph: &mut Graph) {
     for _ in 0..graph.nodes.len() {
         let (producers, consumers) = (graph.producers(), graph.consumers());
@@ -184,11 +169,15 @@ fn hoist_above_pools(graph: &mut Graph) {
                 return None;
             };
             let p = super::sole_producer(&producers, &consumers, y)?;
-            matches!(
-                graph.nodes[p].op,
-                Op::MaxPool(_) | Op::Reshape(_) | Op::Transpose(_)
-            )
-            .then_some((n, p))
+            if consumers[graph.nodes[p].inputs[0]?.0].len() != 1 {
+                return None; // others want it in f32
+            }
+            let takes_integers = match &graph.nodes[p].op {
+                Op::MaxPool(_) => every_window_meets_the_image(graph, &graph.nodes[p]),
+                Op::Reshape(_) | Op::Transpose(_) => true,
+                _ => false,
+            };
+            takes_integers.then_some((n, p))
         });
         let Some((n, p)) = found else { return };
         let Some(x) = graph.nodes[p].inputs[0] else {
@@ -212,49 +201,41 @@ fn hoist_above_pools(graph: &mut Graph) {
     }
 }
 
-/// A product whose result is read by one static quantize, and otherwise as the
-/// residual of products, writes the integers itself.
+/// A window that lies in padding alone would give the lowest integer of the
+/// dtype, below `-qmax`.
+fn every_window_meets_the_image(graph: &Graph, node: &Node) -> bool {
+    let (Op::MaxPool(op), Some(x)) = (&node.op, node.inputs[0]) else {
+        return false;
+    };
+    let (x, y) = (&graph.ty(x).shape, &graph.ty(node.outputs[0]).shape);
+    [0, 1].into_iter().all(|axis| {
+        let (stride, pad) = (op.stride[axis] as usize, op.pads[axis] as usize);
+        let (taps, dilation) = (op.kernel[axis] as usize, op.dilation[axis] as usize);
+        let image = pad..pad + x[axis + 1];
+        (0..y[axis + 1]).all(|o| (0..taps).any(|k| image.contains(&(o * stride + k * dilation))))
+    })
+}
+
+/// A product whose result only a quantize reads writes the integers itself.
 fn fuse_into_products(graph: &mut Graph) {
     let mut n = 0;
     while n < graph.nodes.len() {
-        if !fuse(graph, n) {
+        if fuse(graph, n).is_none() {
             n += 1;
         }
     }
 }
 
-fn fuse(graph: &mut Graph, n: usize) -> bool {
-    let node = &graph.nodes[n];
-    let (Op::Quantize(_), Some(y), 1) = (&node.op, node.inputs[0], node.outputs.len()) else {
-        return false;
+fn fuse(graph: &mut Graph, n: usize) -> Option<()> {
+    let Op::Quantize(_) = graph.nodes[n].op else {
+        return None;
     };
-    let q = node.outputs[0];
-    let Some(p) = graph.producers()[y.0] else {
-        return false;
-    };
-    if !has_weights(&graph.nodes[p.0].op) || graph.outputs.iter().any(|(_, o)| *o == y) {
-        return false;
+    let y = graph.nodes[n].inputs[0]?;
+    let p = super::sole_producer(&graph.producers(), &graph.consumers(), y)?;
+    if !has_weights(&graph.nodes[p].op) {
+        return None;
     }
-    let all_integers =
-        graph
-            .nodes
-            .iter()
-            .enumerate()
-            .filter(|(i, _)| *i != n)
-            .all(|(_, reader)| {
-                let uses = reader
-                    .inputs
-                    .iter()
-                    .enumerate()
-                    .filter(|(_, i)| **i == Some(y));
-                uses.map(|(position, _)| position)
-                    .all(|position| position == 3 && has_weights(&reader.op))
-            });
-    if !all_integers {
-        return false;
-    }
-    graph.nodes[p.0].outputs[0] = q;
+    graph.nodes[p].outputs[0] = graph.nodes[n].outputs[0];
     graph.nodes.remove(n);
-    graph.replace_uses(y, q);
-    true
+    Some(())
 }

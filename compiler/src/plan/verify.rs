@@ -4,7 +4,7 @@
 
 use super::{ALIGN, Plan, with_scale};
 use crate::ir::{Def, Graph, Op, ValueId};
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 use std::collections::HashMap;
 use std::ops::Range;
 
@@ -65,15 +65,27 @@ pub fn verify(graph: &Graph, plan: &Plan) -> Result<()> {
     let mut emitted = plan.steps.iter().peekable();
     for (n, node) in graph.nodes.iter().enumerate() {
         let name = &node.name;
-        let reads: Vec<ValueId> = node
-            .inputs
-            .iter()
-            .flatten()
-            .flat_map(|id| with_scale(graph, *id))
-            .filter(|&id| !is_constant(id))
-            .collect();
+        if emitted.next_if_eq(&&n).is_none() {
+            // Nothing is read or written here; who reads the new name finds the old bytes, or not.
+            let (Op::Reshape(_), Some(&Some(from))) = (&node.op, node.inputs.first()) else {
+                bail!("node {name:?} is left out");
+            };
+            let to = node.outputs[0];
+            if plan.block(from).is_some() || plan.block(to).is_some() {
+                ensure!(
+                    bytes(from)? == bytes(to)?,
+                    "node {name:?}: a renamed value moved"
+                );
+            }
+            origin.insert(to, origin.get(&from).copied().unwrap_or(from));
+            continue;
+        }
         let mut operands = Vec::new();
-        for id in reads {
+        let reads = node.inputs.iter().flatten();
+        for id in reads.flat_map(|id| with_scale(graph, *id)) {
+            if is_constant(id) {
+                continue;
+            }
             let at = bytes(id)?;
             let from = origin.get(&id).copied().unwrap_or(id);
             ensure!(
@@ -82,22 +94,6 @@ pub fn verify(graph: &Graph, plan: &Plan) -> Result<()> {
                 id.0
             );
             operands.push(at);
-        }
-        if emitted.next_if_eq(&&n).is_none() {
-            let renamed = node.inputs.first().copied().flatten();
-            ensure!(
-                matches!(node.op, Op::Reshape(_)) && renamed.is_some(),
-                "node {name:?} is left out"
-            );
-            let (Some(from), to) = (renamed, node.outputs[0]) else {
-                continue;
-            };
-            ensure!(
-                bytes(from)? == bytes(to)?,
-                "node {name:?}: a renamed value moved"
-            );
-            origin.insert(to, origin.get(&from).copied().unwrap_or(from));
-            continue;
         }
         let mut results: Vec<Range<u64>> = Vec::new();
         for &id in &node.outputs {

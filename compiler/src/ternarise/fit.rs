@@ -4,7 +4,7 @@ use crate::ir::{Tensor, Ternary};
 
 /// As BitNet b1.58 (Ma et al. 2024, arXiv:2402.17764, equations 1 to 3): the
 /// scale is the mean magnitude of the whole tensor, each weight is divided by
-/// it, rounded and clipped to -1..1. `None` for weights that are not f32 or not finite.
+/// it, rounded (half to even, as PyTorch rounds) and clipped to -1..1. `None` for weights that are not f32 or not finite.
 pub fn absmean(weights: &Tensor) -> Option<Ternary> {
     let values = weights.as_f32()?;
     let outputs = *weights.shape.first()?;
@@ -15,7 +15,7 @@ pub fn absmean(weights: &Tensor) -> Option<Ternary> {
     }
     let trit = |v: f32| {
         if scale > 0.0 {
-            (v / scale).round().clamp(-1.0, 1.0) as i8
+            (v / scale).round_ties_even().clamp(-1.0, 1.0) as i8
         } else {
             0
         }

@@ -30,6 +30,13 @@ fn absmean_is_the_papers_formula() {
         (t.trits.as_slice(), t.scale.as_slice()),
         (&[1, 0, 1, -1][..], &[1.0, 1.0][..])
     );
+    // Half of the scale rounds to even, to 0.
+    assert_eq!(
+        fit::absmean(&tensor(&[1, 4], &[0.5, -0.5, 1.0, 2.0]))
+            .unwrap()
+            .trits,
+        [0, 0, 1, 1]
+    );
     assert_eq!(
         fit::absmean(&tensor(&[1, 2], &[0.0, 0.0])).unwrap().trits,
         [0, 0]
