@@ -122,7 +122,7 @@ pub fn run(graph: &mut Graph, mode: ActivationMode, ranges: Option<&Ranges>) -> 
 /// As the runtime computes dynamic ones: 1 where there is nothing to scale.
 fn static_scale(max: f32, qmax: i32) -> f32 {
     let scale = max / qmax as f32;
-    if scale > 0.0 && scale.is_finite() && (1.0 / scale).is_finite() {
+    if scale.is_normal() && (1.0 / scale).is_finite() {
         scale
     } else {
         1.0

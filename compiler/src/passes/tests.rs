@@ -82,3 +82,20 @@ fn passes_are_found_by_name() {
     }
     assert!(by_name("nothing").is_err());
 }
+
+/// A range whose scale would be subnormal has nothing to scale.
+#[test]
+fn vanishing_ranges_get_scale_one() {
+    let mut graph = text::parse(
+        "graph \"t\"\n\
+         input %x \"x\" : f32[1,4]\n\
+         constant %w \"w\" : ternary[2,4] = ternary(1)\n\
+         %y \"fc\" = gemm(%x, %w)\n\
+         output \"y\" = %y\n",
+    )
+    .unwrap();
+    let ranges = [(graph.inputs[0].1, 6e-37)].into();
+    quantize_activations::run(&mut graph, ActivationMode::I8, Some(&ranges)).unwrap();
+    let q = graph.ty(graph.nodes[0].outputs[0]).quant.unwrap();
+    assert_eq!(q.scale, crate::ir::Scale::Static(1.0));
+}
