@@ -5,6 +5,7 @@ use crate::pack::{self, pack_weights};
 use crate::plan::Plan;
 use anyhow::{Context, Result, anyhow};
 use std::collections::{BTreeMap, HashMap};
+use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 use ternrt::Codec;
@@ -343,45 +344,60 @@ fn metadata_section(pairs: &BTreeMap<String, String>) -> Result<Vec<u8>> {
 }
 
 /// Writes a file under a temporary name beside its own, and renames it: either
-/// all of it is there, or nothing changed.
+/// all of it is there, or nothing changed. What is no file, such as
+/// `/dev/null`, is written to as it is.
 ///
 /// # Errors
 /// One that names the path.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
-    let dir = match path.parent() {
-        Some(dir) if !dir.as_os_str().is_empty() => dir,
-        _ => Path::new("."),
-    };
     let failed = || {
         format!(
             "cannot write {}: is its directory there and writable, and the disk not full?",
             path.display()
         )
     };
-    if path.is_dir() {
+    let there = std::fs::metadata(path).ok();
+    if there.as_ref().is_some_and(|m| m.is_dir()) {
         return Err(anyhow!(
             "cannot write {}: it is a directory",
             path.display()
         ));
     }
-    let mut file = tempfile::Builder::new()
-        .prefix(".tern-")
-        .suffix(".tmp")
-        .tempfile_in(dir)
-        .with_context(failed)?;
-    file.write_all(bytes).with_context(failed)?;
-    file.as_file().sync_all().with_context(failed)?;
-    // A temporary file is private; the result has the rights that files usually get.
+    if there.as_ref().is_some_and(|m| !m.is_file()) {
+        let mut device = File::options()
+            .write(true)
+            .open(path)
+            .with_context(failed)?;
+        return device.write_all(bytes).with_context(failed);
+    }
+    // A link keeps pointing to the file that is replaced.
+    let target = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
+    let dir = match target.parent() {
+        Some(dir) if !dir.as_os_str().is_empty() => dir,
+        _ => Path::new("."),
+    };
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".tern-").suffix(".tmp");
+    // Temporary files are private by default; this one gets the rights that a
+    // file written directly would have (less the process's mask), or keeps those it had.
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
-        let mode = std::fs::metadata(path).map_or(0o644, |m| m.permissions().mode() & 0o777);
+        builder.permissions(std::fs::Permissions::from_mode(0o666));
+    }
+    let mut file = builder.tempfile_in(dir).with_context(failed)?;
+    file.write_all(bytes).with_context(failed)?;
+    if let Some(there) = there {
         file.as_file()
-            .set_permissions(std::fs::Permissions::from_mode(mode))
+            .set_permissions(there.permissions())
             .with_context(failed)?;
     }
-    file.persist(path)
+    file.as_file().sync_all().with_context(failed)?;
+    file.persist(&target)
         .map_err(|e| e.error)
         .with_context(failed)?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

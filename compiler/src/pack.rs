@@ -1,7 +1,8 @@
 //! Constants as bytes of the file: trits and numbers in the kernels' layouts.
 
 use crate::ir::{Constant, Graph, Node, Op, Ternary, ValueId};
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use std::collections::{HashMap, HashSet};
 use ternrt::Codec;
 use ternrt::kernels::Matrix;
 
@@ -60,8 +61,33 @@ pub fn matrix(graph: &Graph, node: &Node) -> Option<(ValueId, Matrix)> {
     Some((id, matrix))
 }
 
+/// A constant that layers of different shapes share, or that other ops read as
+/// plain numbers, becomes one for each: a packed array has one layout.
+fn separate_weights(graph: &mut Graph) {
+    let mut role: HashMap<ValueId, Matrix> = HashMap::new();
+    let mut plain: HashSet<ValueId> = graph.outputs.iter().map(|(_, id)| *id).collect();
+    for node in &graph.nodes {
+        let packed = matrix(graph, node).is_some();
+        let operands = node.inputs.iter().enumerate();
+        plain.extend(operands.filter_map(|(i, id)| id.filter(|_| !packed || i != 1)));
+    }
+    for n in 0..graph.nodes.len() {
+        let Some((id, matrix)) = matrix(graph, &graph.nodes[n]) else {
+            continue;
+        };
+        if plain.contains(&id) || role.get(&id).is_some_and(|m| *m != matrix) {
+            let copy = graph.push(graph.value(id).clone());
+            graph.nodes[n].inputs[1] = Some(copy);
+            role.insert(copy, matrix);
+        } else {
+            role.insert(id, matrix);
+        }
+    }
+}
+
 /// Gives every weight its codec.
 pub fn choose_codecs(graph: &mut Graph, choice: CodecChoice, dense: Dense) {
+    separate_weights(graph);
     for n in 0..graph.nodes.len() {
         let Some((id, _)) = matrix(graph, &graph.nodes[n]) else {
             continue;
@@ -106,7 +132,7 @@ pub fn pack_weights(graph: &Graph, id: ValueId, matrix: &Matrix) -> Result<Vec<u
         .with_context(|| format!("weights {:?} are too large", value.name))?;
     let mut bytes = vec![0u8; len];
     let failed = || {
-        anyhow::anyhow!(
+        anyhow!(
             "weights {:?} cannot be packed as {}",
             value.name,
             codec.name()
@@ -130,11 +156,35 @@ pub fn pack_weights(graph: &Graph, id: ValueId, matrix: &Matrix) -> Result<Vec<u
         }
         Some(Constant::Dense(tensor)) => {
             let values = tensor.as_f32().with_context(failed)?;
+            codec.pack_f32(matrix, values, &mut bytes).map_err(|_| {
+                anyhow!(
+                    "weights {:?} do not fit {}: use --dense f32",
+                    value.name,
+                    codec.name()
+                )
+            })?;
+            let mut back = vec![0f32; values.len()];
             codec
-                .pack_f32(matrix, values, &mut bytes)
+                .unpack_f32(matrix, &bytes, &mut back)
                 .map_err(|_| failed())?;
+            let stored = |v: f32| match codec {
+                Codec::F16 => half::f16::from_f32(v).to_f32(),
+                _ => v,
+            };
+            let same = |(a, b): (&f32, &f32)| {
+                stored(*a).to_bits() == b.to_bits() || a.is_nan() && b.is_nan()
+            };
+            ensure!(
+                values.iter().zip(&back).all(same),
+                "weights {:?} changed when packed as {}",
+                value.name,
+                codec.name()
+            );
         }
         None => bail!("weights {:?} are not constant", value.name),
     }
     Ok(bytes)
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,7 +3,7 @@
 
 pub mod fit;
 
-use crate::ir::{Constant, Graph, Op, Tensor, Ternary};
+use crate::ir::{Constant, Graph, Op, Tensor, Ternary, ValueId};
 use anyhow::{Context, Result};
 use globset::{Glob, GlobSet, GlobSetBuilder};
 use std::collections::HashMap;
@@ -72,6 +72,8 @@ pub fn ternarise(graph: &mut Graph, policy: &Policy) -> Result<Errors> {
         }
     }
     let mut errors = Errors::new();
+    // Layers that share weights still do so afterwards.
+    let mut made: HashMap<ValueId, ValueId> = HashMap::new();
     for (position, &n) in layers.iter().enumerate() {
         let node = &graph.nodes[n];
         let name = node.name.clone();
@@ -96,7 +98,9 @@ pub fn ternarise(graph: &mut Graph, policy: &Policy) -> Result<Errors> {
         };
         if let Some(ternary) = ternary {
             errors.insert(name.clone(), relative_error(&weights, &ternary));
-            let new = graph.add_constant(&format!("{name}.weight"), Constant::Ternary(ternary));
+            let new = *made.entry(id).or_insert_with(|| {
+                graph.add_constant(&format!("{name}.weight"), Constant::Ternary(ternary))
+            });
             graph.nodes[n].inputs[1] = Some(new);
         }
     }

@@ -44,6 +44,81 @@ fn absmean_is_the_papers_formula() {
     assert!(fit::absmean(&tensor(&[1, 1], &[f32::NAN])).is_none());
 }
 
+/// Five layers: dense, dense, depthwise, ternary already, dense; the second and
+/// a sixth share weights.
+fn network() -> Graph {
+    crate::ir::text::parse(
+        "graph \"t\"\n\
+         input %x \"x\" : f32[1,4,4,4]\n\
+         constant %a \"a\" : f32[4,1,1,4] = random(1)\n\
+         constant %b \"b\" : f32[4,3,3,4] = random(2)\n\
+         constant %c \"c\" : f32[4,3,3,1] = random(3)\n\
+         constant %d \"d\" : f32[4,1,1,4] = [0.5,0.5,0.0,-0.5,1.0,1.0,1.0,1.0,0.0,0.0,0.0,0.0,-2.0,0.0,0.0,2.0]\n\
+         constant %e \"e\" : f32[3,4] = random(5)\n\
+         %n1 \"stem\" = conv2d(%x, %a) kernel=[1,1]\n\
+         %n2 \"block.0\" = conv2d(%n1, %b) kernel=[3,3] pads=[1,1,1,1]\n\
+         %n3 \"block.1\" = depthwise_conv2d(%n2, %c) kernel=[3,3] pads=[1,1,1,1]\n\
+         %n4 \"block.2\" = conv2d(%n3, %d) kernel=[1,1]\n\
+         %n5 \"block.3\" = conv2d(%n4, %b) kernel=[3,3] pads=[1,1,1,1]\n\
+         %n6 \"head\" = gemm(%n5, %e)\n\
+         output \"y\" = %n6\n",
+    )
+    .unwrap()
+}
+
+/// Names of the layers that became ternary, sorted, with whether anything was lost.
+fn ternarised(policy: &Policy) -> Vec<(String, bool)> {
+    let mut graph = network();
+    let errors = ternarise(&mut graph, policy).unwrap();
+    crate::ir::verify(&graph).unwrap();
+    let mut names: Vec<_> = errors.into_iter().map(|(n, e)| (n, e > 0.0)).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn the_policy_names_the_layers() {
+    let named = |names: &[(&str, bool)]| -> Vec<(String, bool)> {
+        names
+            .iter()
+            .map(|&(n, lost)| (n.to_owned(), lost))
+            .collect()
+    };
+    assert_eq!(ternarised(&Policy::default()), named(&[("block.2", false)]));
+    for mode in [Mode::Absmean, Mode::Threshold] {
+        let policy = |skip: &[&str], all| Policy {
+            mode,
+            skip: skip.iter().map(|s| s.to_string()).collect(),
+            all,
+        };
+        // First, last and depthwise layers stay dense.
+        assert_eq!(
+            ternarised(&policy(&[], false)),
+            named(&[("block.0", true), ("block.2", false), ("block.3", true)])
+        );
+        assert_eq!(ternarised(&policy(&[], true)).len(), 6);
+        assert_eq!(
+            ternarised(&policy(&["block.[02]", "h*"], true)),
+            named(&[("block.1", true), ("block.3", true), ("stem", true)])
+        );
+        for (pattern, needle) in [("nothing*", "stem"), ("[", "glob")] {
+            let error = ternarise(&mut network(), &policy(&[pattern], false)).unwrap_err();
+            assert!(format!("{error:#}").contains(needle), "{error:#}");
+        }
+    }
+}
+
+#[test]
+fn shared_weights_stay_shared() {
+    let mut graph = network();
+    let policy = Policy {
+        mode: Mode::Threshold,
+        ..Policy::default()
+    };
+    ternarise(&mut graph, &policy).unwrap();
+    assert_eq!(graph.nodes[1].inputs[1], graph.nodes[4].inputs[1]);
+}
+
 proptest! {
     /// No choice of trits has a smaller error (each with its best scale).
     #[test]
