@@ -375,3 +375,6 @@ impl Aligned {
         unsafe { std::slice::from_raw_parts(self.0.as_ptr().cast(), self.1) }
     }
 }
+
+#[cfg(test)]
+mod tests;
