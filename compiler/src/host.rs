@@ -56,3 +56,24 @@ impl<'m> Host<'m> {
         Ok(Session::with_options(self.model, &mut self.arena, options)?)
     }
 }
+
+/// Bytes at an address that the runtime accepts.
+pub struct Aligned(Vec<u64>, usize);
+
+impl Aligned {
+    /// Copies.
+    pub fn new(bytes: &[u8]) -> Aligned {
+        let words = bytes.chunks(8).map(|c| {
+            let mut w = [0u8; 8];
+            w[..c.len()].copy_from_slice(c);
+            u64::from_ne_bytes(w)
+        });
+        Aligned(words.collect(), bytes.len())
+    }
+
+    /// The copy.
+    pub fn bytes(&self) -> &[u8] {
+        // SAFETY: the vector holds at least that many initialised bytes.
+        unsafe { std::slice::from_raw_parts(self.0.as_ptr().cast(), self.1) }
+    }
+}

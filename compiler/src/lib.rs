@@ -8,6 +8,7 @@
 pub mod calibrate;
 pub mod cli;
 pub mod emit;
+pub mod golden;
 pub mod host;
 pub mod import;
 pub mod ir;

@@ -1,22 +1,21 @@
 //! The whole flow: ONNX in, the bytes of a `.tern` file out.
 
-use crate::emit::{self, GoldenCase};
-use crate::host::Host;
+use crate::emit;
+use crate::host::Aligned;
 use crate::import::onnx::{self, ImportOptions};
 use crate::ir::text::{self, Constants};
-use crate::ir::{Graph, Op, verify};
+use crate::ir::{Graph, verify};
 use crate::pack::{self, CodecChoice, Dense};
 use crate::passes::{self, ActivationMode, quantize_activations};
 use crate::plan::{self, Plan};
 use crate::report::Report;
 use crate::ternarise::{self, Policy};
-use crate::{calibrate, text_table as table};
+use crate::{calibrate, golden, text_table as table};
 use anyhow::{Context, Result, anyhow, bail};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use ternrt::format::golden;
+use ternrt::Model;
 use ternrt::format::metadata::key as keys;
-use ternrt::{Caps, Model};
 
 /// What `ternc compile` can be told.
 #[derive(Clone, Debug)]
@@ -179,7 +178,7 @@ pub fn compile_graph(
     let mut bytes = emit::emit(&graph, &plan, &metadata, &[])?;
     let mut cases = Vec::new();
     if options.golden {
-        cases = golden_cases(&graph, &bytes, report.totals.macs, options, progress)?;
+        cases = golden::cases(&graph, &bytes, report.totals.macs, options, progress)?;
         bytes = emit::emit(&graph, &plan, &metadata, &cases)?;
     }
     while options.max_file.is_some_and(|max| bytes.len() as u64 > max)
@@ -284,96 +283,6 @@ fn file_metadata(
         metadata.insert(keys::LABELS.into(), labels.trim_end().to_owned());
     }
     metadata
-}
-
-/// Networks up to this many multiply-accumulates get their golden outputs from
-/// the scalar kernels; for larger ones that would take long, and the best ones serve.
-const SCALAR_MACS: u64 = 50_000_000;
-/// Outputs larger than this are not stored.
-const GOLDEN_BYTES: usize = 64 * 1024;
-
-/// Runs the file on seeded inputs.
-fn golden_cases(
-    graph: &Graph,
-    bytes: &[u8],
-    macs: u64,
-    options: &CompileOptions,
-    progress: &dyn Progress,
-) -> Result<Vec<GoldenCase>> {
-    let size: usize = graph
-        .outputs
-        .iter()
-        .map(|(_, id)| graph.ty(*id).bytes())
-        .sum();
-    if size > GOLDEN_BYTES {
-        return Ok(Vec::new());
-    }
-    progress.stage("computing golden outputs", None);
-    let aligned = Aligned::new(bytes);
-    let model = Model::new(aligned.bytes())
-        .map_err(|e| anyhow!("the runtime refuses the file that was made: {e}"))?;
-    let small = macs <= SCALAR_MACS;
-    let mut host = Host::with_caps(&model, 1, if small { Caps::SCALAR } else { Caps::detect() })?;
-    let mut cases = Vec::new();
-    for case in 0..if small { 2 } else { 1 } {
-        let mut session = host.session()?;
-        let mut seeds = Vec::new();
-        for (i, info) in model.inputs(0).enumerate() {
-            let seed = 1000 * case + i as u64 + 1;
-            golden::fill(info.dtype, seed, session.input_mut(i)?);
-            seeds.push(seed);
-        }
-        // Random integers may be no indices: then there is nothing to compare with.
-        if session.run(0).is_err() {
-            return Ok(Vec::new());
-        }
-        let outputs = (0..model.outputs(0).len())
-            .map(|i| session.output(i).map(<[u8]>::to_vec))
-            .collect::<Result<_, _>>()?;
-        cases.push(GoldenCase {
-            seeds,
-            outputs,
-            tolerance: tolerance(graph, options.activations),
-        });
-    }
-    Ok(cases)
-}
-
-/// How far kernels for different instruction sets may be apart, relative to
-/// the largest output. They add f32 in different orders; where the result is
-/// quantised afterwards, that can move values by a whole step.
-fn tolerance(graph: &Graph, activations: ActivationMode) -> f32 {
-    let adds_floats = graph.nodes.iter().any(|n| match &n.op {
-        Op::Conv2d(_) | Op::Gemm(_) => n.inputs[0].is_some_and(|x| graph.ty(x).quant.is_none()),
-        Op::MatMul(_) | Op::Softmax(_) => true,
-        _ => false,
-    });
-    match activations {
-        ActivationMode::F32 => 1e-4,
-        _ if !adds_floats => 1e-6,
-        ActivationMode::I16 => 1e-3,
-        ActivationMode::I8 => 0.1,
-        ActivationMode::I7 => 0.2,
-    }
-}
-
-/// Bytes at an address that the runtime accepts.
-struct Aligned(Vec<u64>, usize);
-
-impl Aligned {
-    fn new(bytes: &[u8]) -> Aligned {
-        let words = bytes.chunks(8).map(|c| {
-            let mut w = [0u8; 8];
-            w[..c.len()].copy_from_slice(c);
-            u64::from_ne_bytes(w)
-        });
-        Aligned(words.collect(), bytes.len())
-    }
-
-    fn bytes(&self) -> &[u8] {
-        // SAFETY: the vector holds at least that many initialised bytes.
-        unsafe { std::slice::from_raw_parts(self.0.as_ptr().cast(), self.1) }
-    }
 }
 
 #[cfg(test)]

@@ -51,7 +51,8 @@ fn globs(patterns: &[String]) -> Result<GlobSet> {
 /// Makes weights ternary in place.
 ///
 /// # Errors
-/// A skip pattern that is not a glob, or that matches no layer.
+/// A skip pattern that is not a glob, or that matches no layer; weights to be
+/// fitted that are not finite.
 pub fn ternarise(graph: &mut Graph, policy: &Policy) -> Result<Errors> {
     let skip = globs(&policy.skip)?;
     let layers: Vec<usize> = (0..graph.nodes.len())
@@ -93,8 +94,10 @@ pub fn ternarise(graph: &mut Graph, policy: &Policy) -> Result<Errors> {
             (Some(ternary), _) => Some(ternary),
             (None, Mode::Detect) => None,
             (None, _) if !policy.all && (edge || depthwise) => None,
-            (None, Mode::Absmean) => fit::absmean(&weights),
-            (None, Mode::Threshold) => fit::threshold(&weights),
+            (None, Mode::Absmean) => Some(fit::absmean(&weights).with_context(not_finite(&name))?),
+            (None, Mode::Threshold) => {
+                Some(fit::threshold(&weights).with_context(not_finite(&name))?)
+            }
         };
         if let Some(ternary) = ternary {
             errors.insert(name.clone(), relative_error(&weights, &ternary));
@@ -105,6 +108,14 @@ pub fn ternarise(graph: &mut Graph, policy: &Policy) -> Result<Errors> {
         }
     }
     Ok(errors)
+}
+
+fn not_finite(layer: &str) -> impl FnOnce() -> String + '_ {
+    move || {
+        format!(
+            "layer {layer:?} has weights that are no finite numbers; keep it dense with --skip, or repair the model"
+        )
+    }
 }
 
 /// Weights that are -a, 0 or a with one `a` for each output (dimension 0), bit

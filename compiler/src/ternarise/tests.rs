@@ -109,6 +109,27 @@ fn the_policy_names_the_layers() {
 }
 
 #[test]
+fn weights_that_are_no_numbers_are_refused() {
+    for mode in [Mode::Absmean, Mode::Threshold] {
+        let mut graph = network();
+        let id = graph.nodes[1].inputs[1].unwrap();
+        let mut values = vec![0.5; 144];
+        values[3] = f32::NAN;
+        let bad = Constant::Dense(tensor(&[4, 3, 3, 4], &values));
+        graph.values[id.0].def = crate::ir::Def::Const(bad.into());
+        let policy = Policy {
+            mode,
+            ..Policy::default()
+        };
+        let error = ternarise(&mut graph, &policy).unwrap_err().to_string();
+        assert!(
+            error.contains("block.0") && error.contains("--skip"),
+            "{error}"
+        );
+    }
+}
+
+#[test]
 fn shared_weights_stay_shared() {
     let mut graph = network();
     let policy = Policy {
