@@ -167,6 +167,7 @@ pub fn compile_graph(
     pack::choose_codecs(&mut graph, options.codec, options.dense);
 
     progress.stage("planning memory", None);
+    check_addresses(&graph)?;
     let plan = plan::plan(&graph);
     plan::verify::verify(&graph, &plan).context("the memory plan is wrong")?;
     check_arena(&graph, &plan, options.max_arena)?;
@@ -204,6 +205,28 @@ pub fn compile_graph(
         report,
         graph,
     })
+}
+
+/// Values that are larger together than any machine's memory would overflow
+/// the planner's sums.
+fn check_addresses(graph: &Graph) -> Result<()> {
+    let results = graph.nodes.iter().flat_map(|n| &n.outputs);
+    let sizes = || {
+        let ports = graph.inputs.iter().map(|(_, id)| id);
+        results
+            .clone()
+            .chain(ports)
+            .map(|id| (graph.ty(*id).bytes(), *id))
+    };
+    let total: u128 = sizes().map(|(bytes, _)| bytes as u128).sum();
+    match sizes().max() {
+        Some((_, id)) if total >= 1 << 48 => bail!(
+            "the values of this graph are larger than memory can be; the largest is {:?}, {}",
+            graph.value(id).name,
+            graph.ty(id)
+        ),
+        _ => Ok(()),
+    }
 }
 
 fn check_arena(graph: &Graph, plan: &Plan, max: Option<u64>) -> Result<()> {

@@ -5,6 +5,10 @@ use crate::ops::{Arg, interpret};
 use anyhow::{Result, anyhow};
 use std::sync::Arc;
 
+/// Results of more bytes are left to the run: a few bytes of a damaged model
+/// can state a constant that no memory holds.
+const LARGEST: usize = 1 << 30;
+
 pub(super) fn run(graph: &mut Graph) -> Result<bool> {
     let mut changed = false;
     let nodes = std::mem::take(&mut graph.nodes);
@@ -29,7 +33,8 @@ pub(super) fn run(graph: &mut Graph) -> Result<bool> {
             .map(|c| c.as_ref().map(Arg::dense))
             .collect();
         let types: Vec<_> = node.outputs.iter().map(|o| graph.ty(*o).clone()).collect();
-        if types.iter().any(|t| t.quant.is_some()) {
+        let vast = types.iter().any(|t| t.bytes() > LARGEST);
+        if vast || types.iter().any(|t| t.quant.is_some()) {
             graph.nodes.push(node);
             continue;
         }

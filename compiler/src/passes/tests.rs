@@ -99,3 +99,18 @@ fn vanishing_ranges_get_scale_one() {
     let q = graph.ty(graph.nodes[0].outputs[0]).quant.unwrap();
     assert_eq!(q.scale, crate::ir::Scale::Static(1.0));
 }
+
+/// A constant of a million million million elements is not computed.
+#[test]
+fn vast_constants_are_left_alone() {
+    let mut graph = text::parse(
+        "graph \"t\"\n\
+         constant %c \"c\" : f32[1] = [1.0]\n\
+         %a \"vast\" = broadcast(%c) : f32[1048576,1048576,1048576]\n\
+         %y \"sum\" = reduce(%a) function=sum axes=7\n\
+         output \"y\" = %y\n",
+    )
+    .unwrap();
+    optimise(&mut graph).unwrap();
+    assert_eq!(graph.nodes.len(), 2);
+}

@@ -176,6 +176,22 @@ fn calibration_is_for_static_scales() {
     }
 }
 
+#[test]
+fn values_beyond_any_memory_are_refused() {
+    let text = "graph \"t\"\n\
+         input %x \"x\" : f32[1]\n\
+         %a \"vast\" = broadcast(%x) : f32[1048576,1048576,1048576]\n\
+         %y \"sum\" = reduce(%a) function=sum axes=7\n\
+         output \"y\" = %y\n";
+    let error = compile_graph(
+        parse(text).unwrap(),
+        "t",
+        &CompileOptions::default(),
+        &Silent,
+    );
+    assert!(error.unwrap_err().to_string().contains("\"vast\""));
+}
+
 #[derive(Default)]
 struct Stages(RefCell<Vec<String>>);
 
