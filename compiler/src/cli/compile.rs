@@ -188,6 +188,8 @@ pub(super) fn run(args: Args) -> Result<()> {
     let bar = Bar::new(args.quiet);
     let compiled = pipeline::compile(&args.model, &options, &bar)?;
     bar.finish();
+    // The model first: where it cannot be written, nothing else is left behind.
+    write_atomically(&args.output, &compiled.bytes)?;
     if let Some(path) = &args.dump_ir {
         write_atomically(path, compiled.ir_text().as_bytes())?;
     }
@@ -195,7 +197,6 @@ pub(super) fn run(args: Args) -> Result<()> {
         let json = serde_json::to_vec_pretty(&compiled.report).context("writing the report")?;
         write_atomically(path, &json)?;
     }
-    write_atomically(&args.output, &compiled.bytes)?;
     if !args.quiet {
         let mut out = std::io::stdout().lock();
         write!(out, "{}", compiled.report.to_text())?;

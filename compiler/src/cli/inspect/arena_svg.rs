@@ -12,6 +12,12 @@ const LEFT: f64 = 90.0;
 const TOP: f64 = 50.0;
 const BOTTOM: f64 = 50.0;
 
+/// Told apart by most eyes, on light and dark ground (Tableau's ten).
+const COLOURS: [&str; 10] = [
+    "#4e79a7", "#f28e2b", "#e15759", "#76b7b2", "#59a14f", "#edc948", "#b07aa1", "#ff9da7",
+    "#9c755f", "#bab0ac",
+];
+
 struct Span {
     tensor: u32,
     first: usize,
@@ -72,12 +78,12 @@ pub fn draw(model: &Model<'_>) -> String {
             continue;
         };
         let (dims, rank) = t.shape();
-        let hue = (span.tensor * 47) % 360;
+        let colour = COLOURS[span.tensor as usize % COLOURS.len()];
         let (x0, x1) = (x(span.first), x(span.last + 1));
         let (y0, y1) = (y((t.offset + t.len) as f64), y(t.offset as f64));
         let _ = writeln!(
             s,
-            "<rect class=\"t\" x=\"{x0:.1}\" y=\"{y0:.1}\" width=\"{:.1}\" height=\"{:.1}\" fill=\"hsl({hue},55%,55%)\"><title>%{} {} {} {}, {} bytes at {}, steps {} to {}</title></rect>",
+            "<rect class=\"t\" x=\"{x0:.1}\" y=\"{y0:.1}\" width=\"{:.1}\" height=\"{:.1}\" fill=\"{colour}\"><title>%{} {} {} {}, {} bytes at {}, steps {} to {}</title></rect>",
             x1 - x0,
             (y1 - y0).max(0.5),
             span.tensor,
