@@ -177,10 +177,12 @@ def main():
             engines.append(Ternrt(f"ternrt {options}".strip(), args.bin / "ternrt-bench", tern, args.threads))
         times = {e.name: [] for e in engines}
         for number in range(args.rounds):
-            print(f"\rround {number + 1} of {args.rounds}", end="", file=sys.stderr, flush=True)
+            if sys.stderr.isatty():
+                print(f"\rround {number + 1} of {args.rounds} ", end="", file=sys.stderr, flush=True)
             for engine in engines:
                 times[engine.name].append(engine.measure())
-        print("\r" + " " * 30 + "\r", end="", file=sys.stderr)
+        if sys.stderr.isatty():
+            print("\r" + " " * 30 + "\r", end="", file=sys.stderr)
         for engine in engines:
             if isinstance(engine, Peer):
                 engine.process.stdin.close()
@@ -189,10 +191,11 @@ def main():
     median = {name: statistics.median(t) for name, t in times.items()}
     best = {kind: min(v for n, v in median.items() if n.endswith(kind)) for kind in ("fp32", "int8")}
     print(f"{args.model.name}, {args.threads} thread(s), median of {args.rounds} interleaved rounds")
-    print(f"{'engine':<40} {'version':<24} {'ms':>9} {'best fp32 peer / it':>20} {'best int8 peer / it':>20}")
+    width = max(len(e.name) for e in engines)
+    print(f"{'engine':<{width}} {'version':<24} {'ms':>9} {'best fp32 peer / it':>20} {'best int8 peer / it':>20}")
     for engine in engines:
         ms = median[engine.name]
-        print(f"{engine.name:<40} {engine.version:<24.24} {ms:>9.3f} {best['fp32'] / ms:>19.2f}x {best['int8'] / ms:>19.2f}x")
+        print(f"{engine.name:<{width}} {engine.version:<24.24} {ms:>9.3f} {best['fp32'] / ms:>19.2f}x {best['int8'] / ms:>19.2f}x")
     if args.json:
         record = {"model": args.model.name, "threads": args.threads, "rounds": args.rounds,
                   "engines": [{"name": e.name, "version": e.version, "median_ms": median[e.name], "times_ms": times[e.name]} for e in engines]}
