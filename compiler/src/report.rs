@@ -161,14 +161,21 @@ impl Report {
         ];
         let mut out = table::render(&header, &[4, 5, 6, 7], &rows);
         let t = &self.totals;
+        // A graph without weights has nothing to be smaller than.
+        let smaller = match t.f32_bytes {
+            0 => String::new(),
+            n => format!(
+                ", {:.1} times smaller than its parameters as f32 ({})",
+                t.times_smaller,
+                table::bytes(n)
+            ),
+        };
         let _ = writeln!(
             out,
-            "\nfile {} bytes ({}), {:.1} times smaller than its parameters as f32 ({})\n\
+            "\nfile {} bytes ({}){smaller}\n\
              arena {} bytes ({}), {} multiply-accumulates, {} of {} layers ternary",
             table::grouped(t.file_bytes),
             table::bytes(t.file_bytes),
-            t.times_smaller,
-            table::bytes(t.f32_bytes),
             table::grouped(t.arena_bytes),
             table::bytes(t.arena_bytes),
             table::grouped(t.macs),
