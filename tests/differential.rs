@@ -4,29 +4,12 @@
 
 use tern_tests::models::{DIGITS, GRAPHS, Weights, filled};
 use tern_tests::random::Random;
-use tern_tests::{compile, relative_error, run};
+use tern_tests::{compile, relative_error, run, tract};
 use ternc::ir::Tensor;
 use ternc::ops;
 use ternc::passes::ActivationMode;
 use ternc::pipeline::CompileOptions;
 use ternrt::Caps;
-use tract_onnx::prelude::*;
-
-/// tract's own result for one f32 image.
-fn tract(onnx: &[u8], shape: &[usize], x: &[f32]) -> Vec<f32> {
-    let model = tract_onnx::onnx().model_for_read(&mut &*onnx).unwrap();
-    let runnable = model.into_optimized().unwrap().into_runnable().unwrap();
-    let input = tract_onnx::prelude::Tensor::from_shape(shape, x).unwrap();
-    let outputs = runnable.run(tvec!(input.into())).unwrap();
-    outputs[0]
-        .cast_to::<f32>()
-        .unwrap()
-        .to_plain_array_view::<f32>()
-        .unwrap()
-        .iter()
-        .copied()
-        .collect()
-}
 
 fn image(shape: &[usize], seed: u64) -> Vec<f32> {
     Random::new(seed).normals(shape.iter().product())

@@ -1,6 +1,6 @@
 //! The whole flow: ONNX in, the bytes of a `.tern` file out.
 
-use crate::emit;
+use crate::emit::{self, GoldenCase};
 use crate::host::Aligned;
 use crate::import::onnx::{self, ImportOptions};
 use crate::ir::text::{self, Constants};
@@ -173,22 +173,26 @@ pub fn compile_graph(
     check_arena(&graph, &plan, options.max_arena)?;
 
     progress.stage("packing", None);
-    let mut report = Report::new(&graph, &errors);
     let mut metadata = file_metadata(&graph, &plan, name, options);
-    metadata.insert(keys::LEDGER.into(), serde_json::to_string(&report.layers)?);
-    let mut bytes = emit::emit(&graph, &plan, &metadata, &[])?;
+    let mut write = |graph: &Graph, cases: &[GoldenCase]| -> Result<(Report, Vec<u8>)> {
+        let report = Report::new(graph, &errors);
+        metadata.insert(keys::LEDGER.into(), serde_json::to_string(&report.layers)?);
+        let bytes = emit::emit(graph, &plan, &metadata, cases)?;
+        Ok((report, bytes))
+    };
+    let (mut report, mut bytes) = write(&graph, &[])?;
     let mut cases = Vec::new();
     if options.golden {
         cases = golden::cases(&graph, &bytes, report.totals.macs, options, progress)?;
-        bytes = emit::emit(&graph, &plan, &metadata, &cases)?;
+        if !cases.is_empty() {
+            (report, bytes) = write(&graph, &cases)?;
+        }
     }
     while options.max_file.is_some_and(|max| bytes.len() as u64 > max)
         && options.codec == CodecChoice::Auto
         && pack::shrink_one(&mut graph)
     {
-        report = Report::new(&graph, &errors);
-        metadata.insert(keys::LEDGER.into(), serde_json::to_string(&report.layers)?);
-        bytes = emit::emit(&graph, &plan, &metadata, &cases)?;
+        (report, bytes) = write(&graph, &cases)?;
     }
     check_file(&bytes, &report, options.max_file)?;
 

@@ -3,7 +3,7 @@
 
 use npyz::WriterBuilder;
 use std::path::Path;
-use ternc::host::Host;
+use ternc::host::{Aligned, Host};
 use ternc::ir::text::parse;
 use ternc::ir::{Data, Graph, Op, Tensor};
 use ternc::ops::run_graph;
@@ -78,25 +78,6 @@ fn compile(text: &str, mode: ActivationMode) -> Compiled {
     compile_graph(graph, "test", &options, &Silent).unwrap()
 }
 
-/// Bytes at an address that the runtime accepts.
-struct Aligned(Vec<u64>, usize);
-
-impl Aligned {
-    fn new(bytes: &[u8]) -> Aligned {
-        let words = bytes.chunks(8).map(|c| {
-            let mut w = [0u8; 8];
-            w[..c.len()].copy_from_slice(c);
-            u64::from_ne_bytes(w)
-        });
-        Aligned(words.collect(), bytes.len())
-    }
-
-    fn bytes(&self) -> &[u8] {
-        // SAFETY: the vector holds at least that many initialised bytes.
-        unsafe { std::slice::from_raw_parts(self.0.as_ptr().cast(), self.1) }
-    }
-}
-
 /// Runs both, in both modes, on inputs some of which leave the calibrated
 /// range, and returns the graph of the i8 file.
 fn check(text: &str) -> Graph {
@@ -143,7 +124,7 @@ fn writers(graph: &Graph) -> (usize, usize) {
     let is_quantize = |n: &ternc::ir::Node| matches!(n.op, Op::Quantize(_));
     let all: Vec<_> = graph.nodes.iter().filter(writes).collect();
     let quantizes = all.iter().filter(|n| is_quantize(n)).count();
-    let products = all.iter().filter(|n| ternc::ternarise::has_weights(&n.op));
+    let products = all.iter().filter(|n| ternc::ops::has_weights(&n.op));
     (quantizes, products.count())
 }
 

@@ -4,9 +4,11 @@
 pub mod models;
 pub mod random;
 
+pub use ternc::host::Aligned;
 use ternc::host::Host;
 use ternc::pipeline::{self, CompileOptions, Compiled, Silent};
 use ternrt::{Caps, Model};
+use tract_onnx::prelude::*;
 
 /// Compiles an ONNX model, or panics with the error.
 pub fn compile(onnx: &[u8], options: &CompileOptions) -> Compiled {
@@ -28,6 +30,22 @@ pub fn run(tern: &[u8], caps: Caps, threads: usize, inputs: &[Vec<f32>]) -> Vec<
         .collect()
 }
 
+/// tract's own result for one f32 image.
+pub fn tract(onnx: &[u8], shape: &[usize], x: &[f32]) -> Vec<f32> {
+    let model = tract_onnx::onnx().model_for_read(&mut &*onnx).unwrap();
+    let runnable = model.into_optimized().unwrap().into_runnable().unwrap();
+    let input = tract_onnx::prelude::Tensor::from_shape(shape, x).unwrap();
+    let outputs = runnable.run(tvec!(input.into())).unwrap();
+    outputs[0]
+        .cast_to::<f32>()
+        .unwrap()
+        .to_plain_array_view::<f32>()
+        .unwrap()
+        .iter()
+        .copied()
+        .collect()
+}
+
 /// Largest difference, relative to the largest magnitude of `b`.
 pub fn relative_error(a: &[f32], b: &[f32]) -> f32 {
     assert_eq!(a.len(), b.len());
@@ -41,34 +59,4 @@ pub fn relative_error(a: &[f32], b: &[f32]) -> f32 {
         .map(|(x, y)| (x - y).abs())
         .fold(0f32, |m, d| if d > m || d.is_nan() { d } else { m });
     worst / size
-}
-
-/// A copy of a file's bytes at an address that the runtime accepts.
-pub struct Aligned {
-    words: Vec<u64>,
-    len: usize,
-}
-
-impl Aligned {
-    /// Copies.
-    pub fn new(bytes: &[u8]) -> Aligned {
-        let words = bytes
-            .chunks(8)
-            .map(|c| {
-                let mut w = [0u8; 8];
-                w[..c.len()].copy_from_slice(c);
-                u64::from_ne_bytes(w)
-            })
-            .collect();
-        Aligned {
-            words,
-            len: bytes.len(),
-        }
-    }
-
-    /// The copy.
-    pub fn bytes(&self) -> &[u8] {
-        // SAFETY: the vector holds at least `len` initialised bytes.
-        unsafe { std::slice::from_raw_parts(self.words.as_ptr().cast(), self.len) }
-    }
 }

@@ -14,8 +14,6 @@ cargo build --release -p ternc || { fail "building ternc"; finish; }
 mkdir -p "$BUILD"
 LLD=$(rustc --print sysroot)/lib/rustlib/x86_64-unknown-linux-gnu/bin/rust-lld
 
-# Core is built once with unstable features allowed; a scratch copy of the
-# firmware then shows by its own build that no allocator is linked.
 for mode in f32 i8; do
   model=$BUILD/digits-$mode.tern
   "$CARGO_TARGET_DIR/release/ternc" compile compiler/assets/digits/digits.onnx -o "$model" --activations $mode --quiet ||

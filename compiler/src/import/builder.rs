@@ -1,6 +1,5 @@
 //! The graph under construction, and what the operators' lowerings share.
 
-use super::dead::remove_dead;
 use super::inputs;
 use super::ops;
 use super::prepare::Nodes;
@@ -101,7 +100,7 @@ impl<'m> Builder<'m> {
     /// The graph, without what no output needs.
     pub(super) fn finish(self) -> Result<Graph> {
         let mut graph = self.graph;
-        remove_dead(&mut graph);
+        graph.remove_dead();
         for node in &graph.nodes {
             for &v in node.inputs.iter().flatten().chain(&node.outputs) {
                 check_type(graph.ty(v)).map_err(|e| anyhow!("node \"{}\": {e}", node.name))?;

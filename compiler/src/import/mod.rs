@@ -20,7 +20,6 @@
 
 mod builder;
 mod check;
-mod dead;
 mod external;
 mod inputs;
 pub mod onnx;

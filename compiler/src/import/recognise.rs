@@ -3,7 +3,6 @@
 //! A pattern is rewritten at its last node, in place; what it leaves unread is
 //! removed. Constants must be the function's own up to rounding.
 
-use super::dead::remove_dead;
 use crate::ir::{Constant, Graph, Op, ValueId};
 use std::f32::consts::{FRAC_1_SQRT_2, SQRT_2};
 use ternrt::DType;
@@ -52,7 +51,7 @@ pub(super) fn recognise(graph: &mut Graph) {
             graph.nodes[n].inputs = inputs.into_iter().map(Some).collect();
         }
     }
-    remove_dead(graph);
+    graph.remove_dead();
 }
 
 struct Matcher<'g> {

@@ -352,6 +352,36 @@ impl Graph {
         consumers
     }
 
+    /// The values that an operand or result refers to: itself, and its dynamic scale.
+    pub fn with_scale(&self, id: ValueId) -> impl Iterator<Item = ValueId> + use<> {
+        let scale = self.ty(id).quant.and_then(|q| match q.scale {
+            Scale::Dynamic(scale) => Some(scale),
+            Scale::Static(_) => None,
+        });
+        [Some(id), scale].into_iter().flatten()
+    }
+
+    /// Removes the nodes whose results no output needs; tells whether there were any.
+    pub fn remove_dead(&mut self) -> bool {
+        let mut live = vec![false; self.values.len()];
+        for (_, id) in &self.outputs {
+            self.with_scale(*id).for_each(|v| live[v.0] = true);
+        }
+        let mut keep = vec![false; self.nodes.len()];
+        for (n, node) in self.nodes.iter().enumerate().rev() {
+            if node.outputs.iter().any(|o| live[o.0]) {
+                keep[n] = true;
+                for id in node.inputs.iter().flatten() {
+                    self.with_scale(*id).for_each(|v| live[v.0] = true);
+                }
+            }
+        }
+        let before = self.nodes.len();
+        let mut keep = keep.into_iter();
+        self.nodes.retain(|_| keep.next().unwrap_or(true));
+        self.nodes.len() < before
+    }
+
     /// Makes every reader of `from` read `to` instead, graph outputs included.
     pub fn replace_uses(&mut self, from: ValueId, to: ValueId) {
         let swap = |v: &mut ValueId| {

@@ -44,11 +44,6 @@ pub fn verify(graph: &Graph) -> Result<()> {
     verifier.outputs()
 }
 
-/// Whether an op's operand 1 is packed weights.
-fn takes_weights(op: &Op) -> bool {
-    matches!(op, Op::Conv2d(_) | Op::DepthwiseConv2d(_) | Op::Gemm(_))
-}
-
 struct Verifier<'g> {
     graph: &'g Graph,
     defined: Vec<bool>,
@@ -117,7 +112,7 @@ impl Verifier<'_> {
             let ternary =
                 matches!(&value.def, Def::Const(c) if matches!(**c, Constant::Ternary(_)));
             ensure!(
-                !ternary || (i == 1 && takes_weights(&node.op)),
+                !ternary || (i == 1 && ops::has_weights(&node.op)),
                 "operand {i}, %{}, is ternary: that is for the weights of conv2d, depthwise_conv2d and gemm",
                 id.0
             );
@@ -141,7 +136,7 @@ impl Verifier<'_> {
                 node.op.name()
             );
         }
-        if takes_weights(&node.op) {
+        if ops::has_weights(&node.op) {
             self.weights(node)?;
         }
         for id in &node.outputs {

@@ -187,10 +187,7 @@ pub fn run_graph_observing(
     let mut last_use = vec![0; graph.values.len()];
     for (n, node) in graph.nodes.iter().enumerate() {
         for id in node.inputs.iter().flatten().chain(&node.outputs) {
-            last_use[id.0] = n;
-            if let Some(Scale::Dynamic(scale)) = graph.ty(*id).quant.map(|q| q.scale) {
-                last_use[scale.0] = n;
-            }
+            graph.with_scale(*id).for_each(|v| last_use[v.0] = n);
         }
     }
     for (_, id) in &graph.outputs {

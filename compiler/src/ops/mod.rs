@@ -74,6 +74,11 @@ mod interpret;
 pub(crate) use cast::convert;
 pub use interpret::{Arg, Elements, interpret, run_graph, run_graph_observing};
 
+/// Whether an op multiplies by constant weights, its operand 1.
+pub fn has_weights(op: &Op) -> bool {
+    matches!(op, Op::Conv2d(_) | Op::DepthwiseConv2d(_) | Op::Gemm(_))
+}
+
 /// Types of an op's results.
 ///
 /// `inputs` are the operands' types in the op table's order; trailing absent

@@ -9,7 +9,8 @@
 use super::affine::{Affine, affine};
 use super::{f32_constant, sole_producer};
 use crate::ir::{Constant, Graph, Node, Op, Tensor};
-use crate::ternarise::{detect, has_weights};
+use crate::ops::has_weights;
+use crate::ternarise::detect;
 use anyhow::Result;
 use ternrt::kernels::eltwise::UnaryKind;
 

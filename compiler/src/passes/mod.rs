@@ -113,7 +113,7 @@ fn activation(op: &mut Op) -> Option<&mut Unary> {
 /// Whether a product applies nothing after its bias: no residual, no activation.
 fn is_bare_product(node: &Node) -> bool {
     let mut op = node.op;
-    crate::ternarise::has_weights(&op)
+    crate::ops::has_weights(&op)
         && node.inputs.get(3).copied().flatten().is_none()
         && activation(&mut op).is_some_and(|a| a.kind == UnaryKind::Identity)
 }

@@ -6,8 +6,8 @@
 //! integers from layer to layer; layers with dense weights compute in f32.
 
 use crate::ir::{Constant, Def, Graph, Node, Op, Type, Value, ValueId, verify};
+use crate::ops::has_weights;
 use crate::pack::matrix;
-use crate::ternarise::has_weights;
 use anyhow::{Context, Result, ensure};
 use std::collections::{HashMap, HashSet};
 use ternrt::DType;

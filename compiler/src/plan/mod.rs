@@ -9,7 +9,7 @@
 
 pub mod verify;
 
-use crate::ir::{Def, Graph, Op, Scale, ValueId};
+use crate::ir::{Def, Graph, Op, ValueId};
 use std::collections::HashMap;
 
 /// Offsets and lengths are multiples of this.
@@ -66,15 +66,6 @@ impl Plan {
     }
 }
 
-/// The values that an operand or result refers to: itself, and its dynamic scale.
-pub(crate) fn with_scale(graph: &Graph, id: ValueId) -> impl Iterator<Item = ValueId> {
-    let scale = graph.ty(id).quant.and_then(|q| match q.scale {
-        Scale::Dynamic(scale) => Some(scale),
-        Scale::Static(_) => None,
-    });
-    [Some(id), scale].into_iter().flatten()
-}
-
 /// Plans a graph.
 pub fn plan(graph: &Graph) -> Plan {
     let is_constant = |id: ValueId| matches!(graph.value(id).def, Def::Const(_));
@@ -97,7 +88,7 @@ pub fn plan(graph: &Graph) -> Plan {
 
     let mut life: HashMap<ValueId, (usize, usize)> = HashMap::new();
     let mut touch = |id: ValueId, step: usize| {
-        for id in with_scale(graph, id).filter(|&id| !is_constant(id)) {
+        for id in graph.with_scale(id).filter(|&id| !is_constant(id)) {
             let span = life.entry(root[id.0]).or_insert((step, step));
             *span = (span.0.min(step), span.1.max(step));
         }

@@ -1,6 +1,6 @@
 use super::verify::verify;
 use super::*;
-use crate::ir::Type;
+use crate::ir::{Scale, Type};
 use ternrt::DType;
 use ternrt::kernels::eltwise::{BinaryKind, Unary, UnaryKind};
 use ternrt::ops::table::{BinaryOp, Reshape, UnaryOp};

@@ -2,7 +2,7 @@
 //! and takes them from whoever had them; every read must find its bytes still
 //! its own. Nothing of the planner's reckoning is used but its result.
 
-use super::{ALIGN, Plan, with_scale};
+use super::{ALIGN, Plan};
 use crate::ir::{Def, Graph, Op, ValueId};
 use anyhow::{Result, bail, ensure};
 use std::collections::HashMap;
@@ -82,7 +82,7 @@ pub fn verify(graph: &Graph, plan: &Plan) -> Result<()> {
         }
         let mut operands = Vec::new();
         let reads = node.inputs.iter().flatten();
-        for id in reads.flat_map(|id| with_scale(graph, *id)) {
+        for id in reads.flat_map(|id| graph.with_scale(*id)) {
             if is_constant(id) {
                 continue;
             }

@@ -4,6 +4,7 @@
 pub mod fit;
 
 use crate::ir::{Constant, Graph, Op, Tensor, Ternary, ValueId};
+use crate::ops;
 use anyhow::{Context, Result};
 use globset::{Glob, GlobSet, GlobSetBuilder};
 use std::collections::HashMap;
@@ -35,11 +36,6 @@ pub struct Policy {
 /// weights, by node name (0 for those that were found).
 pub type Errors = HashMap<String, f64>;
 
-/// Whether an op multiplies by constant weights (operand 1).
-pub fn has_weights(op: &Op) -> bool {
-    matches!(op, Op::Conv2d(_) | Op::DepthwiseConv2d(_) | Op::Gemm(_))
-}
-
 fn globs(patterns: &[String]) -> Result<GlobSet> {
     let mut set = GlobSetBuilder::new();
     for pattern in patterns {
@@ -56,7 +52,7 @@ fn globs(patterns: &[String]) -> Result<GlobSet> {
 pub fn ternarise(graph: &mut Graph, policy: &Policy) -> Result<Errors> {
     let skip = globs(&policy.skip)?;
     let layers: Vec<usize> = (0..graph.nodes.len())
-        .filter(|&n| has_weights(&graph.nodes[n].op))
+        .filter(|&n| ops::has_weights(&graph.nodes[n].op))
         .collect();
     for pattern in &policy.skip {
         let glob = Glob::new(pattern)?.compile_matcher();

@@ -1,5 +1,5 @@
 //! Import of ONNX: each operator and attribute against tract's own run, the
-//! errors, malformed files, and the graphs of real exporters.
+//! errors, malformed files. The graphs of real exporters are in the tests crate.
 
 mod support;
 
@@ -12,7 +12,6 @@ mod malformed;
 mod movement;
 mod pool;
 mod product;
-mod real;
 mod recognise;
 mod reduce;
 mod resize;

@@ -10,10 +10,7 @@
 use core::arch::{asm, global_asm};
 use core::fmt::{self, Write};
 use core::panic::PanicInfo;
-use ternrt::{Model, Session};
-
-#[repr(align(64))]
-struct Aligned<T: ?Sized>(T);
+use ternrt::{Aligned, Model, Session};
 
 static MODEL: &Aligned<[u8]> = &Aligned(*include_bytes!(env!("TERN_MODEL")));
 static IMAGES: &[u8] = include_bytes!(env!("TERN_IMAGES"));

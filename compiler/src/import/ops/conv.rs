@@ -1,6 +1,6 @@
 //! Conv and ConvTranspose.
 
-use super::image::{both, from_nhwc, spatial_rank, to_nhwc};
+use super::image::{both, from_nhwc, spatial_rank, window_operand};
 use crate::import::builder::{Builder, Operand};
 use crate::import::tensors::dense;
 use crate::ir::{Op, Tensor as Dense, Type, ValueId};
@@ -138,19 +138,7 @@ fn finish(
     spatial: usize,
 ) -> Result<Operand> {
     let result = b.result(node)?;
-    let x = b.value(node, 0)?;
-    if b.ty(x).dtype != DType::F32 || result.dtype != DType::F32 {
-        return Err(b.refuse(format!(
-            "is not supported on {}: float32 is",
-            b.ty(x).dtype.name()
-        )));
-    }
-    let x = to_nhwc(b, x)?;
-    let (h, w) = match result.shape[..] {
-        [_, _, w] => (1, w),
-        [_, _, h, w] => (h, w),
-        _ => return Err(b.refuse(format!("has a result of shape {:?}", result.shape))),
-    };
+    let (x, [h, w]) = window_operand(b, node, &result)?;
     let ty = Type::new(DType::F32, [result.shape[0], h, w, channels]);
     let mut operands = vec![x, weights];
     let mut late = None;

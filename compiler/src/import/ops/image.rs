@@ -2,8 +2,10 @@
 //! signals, NCW, as images of height one.
 
 use crate::import::builder::Builder;
-use crate::ir::ValueId;
+use crate::ir::{Type, ValueId};
 use anyhow::Result;
+use ternrt::DType;
+use tract_onnx::prelude::TypedNode;
 use tract_onnx::tract_core::ops::nn::DataFormat;
 
 /// Number of spatial dimensions, if it is 1 or 2 and the layout is ONNX's.
@@ -26,6 +28,28 @@ pub(super) fn to_nhwc(b: &mut Builder<'_>, x: ValueId) -> Result<ValueId> {
         _ => x,
     };
     b.transpose(x, &[0, 2, 3, 1], "nhwc")
+}
+
+/// The f32 image that is operand 0 of a convolution or pool, as NHWC, and the
+/// height and width of its result, 1 and the length for a signal.
+pub(super) fn window_operand(
+    b: &mut Builder<'_>,
+    node: &TypedNode,
+    result: &Type,
+) -> Result<(ValueId, [usize; 2])> {
+    let x = b.value(node, 0)?;
+    if b.ty(x).dtype != DType::F32 || result.dtype != DType::F32 {
+        return Err(b.refuse(format!(
+            "is not supported on {}: float32 is",
+            b.ty(x).dtype.name()
+        )));
+    }
+    let x = to_nhwc(b, x)?;
+    match result.shape[..] {
+        [_, _, w] => Ok((x, [1, w])),
+        [_, _, h, w] => Ok((x, [h, w])),
+        _ => Err(b.refuse(format!("has a result of shape {:?}", result.shape))),
+    }
 }
 
 /// NHWC to NCHW, or to NCW for one spatial dimension.

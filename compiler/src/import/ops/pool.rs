@@ -1,6 +1,6 @@
 //! MaxPool and AveragePool.
 
-use super::image::{both, from_nhwc, spatial_rank, to_nhwc};
+use super::image::{both, from_nhwc, spatial_rank, window_operand};
 use crate::import::builder::{Builder, Operand};
 use crate::ir::{Op, Type};
 use anyhow::Result;
@@ -62,19 +62,7 @@ fn pool(
         [top, left, bottom, right],
     );
     let result = b.result(node)?;
-    let x = b.value(node, 0)?;
-    if b.ty(x).dtype != DType::F32 {
-        return Err(b.refuse(format!(
-            "is not supported on {}: float32 is",
-            b.ty(x).dtype.name()
-        )));
-    }
-    let x = to_nhwc(b, x)?;
-    let (h, w) = match result.shape[..] {
-        [_, _, w] => (1, w),
-        [_, _, h, w] => (h, w),
-        _ => return Err(b.refuse(format!("has a result of shape {:?}", result.shape))),
-    };
+    let (x, [h, w]) = window_operand(b, node, &result)?;
     // Ceil mode is in the result's size alone.
     let ty = Type::new(DType::F32, [result.shape[0], h, w, result.shape[1]]);
     let y = b.emit(op, &[x], ty)?;

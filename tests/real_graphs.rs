@@ -1,14 +1,52 @@
-//! The graphs that real exporters wrote, after all passes: what is left is
-//! products, pools and hardly anything else.
+//! The graphs that real exporters wrote: as imported, and after all passes,
+//! when products, pools and hardly anything else are left.
 
 use prost::Message;
 use std::collections::BTreeMap;
-use std::path::Path;
+use tern_tests::models::{GRAPHS, Weights, filled};
+use tern_tests::random::Random;
+use tern_tests::{relative_error, tract};
 use ternc::import::{ImportOptions, import_bytes};
-use ternc::ir::{Graph, Op};
-use ternc::passes;
+use ternc::ir::{Graph, Op, Tensor};
+use ternc::{ops, passes};
 use ternrt::kernels::eltwise::UnaryKind;
 use tract_onnx::pb::ModelProto;
+
+fn import(onnx: &[u8]) -> Graph {
+    import_bytes(onnx, &ImportOptions::default()).unwrap_or_else(|e| panic!("{e:#}"))
+}
+
+#[test]
+fn every_convolution_keeps_its_name() {
+    for (name, _) in GRAPHS {
+        let onnx = filled(name, Weights::Dense, 1);
+        let graph = import(&onnx);
+        let proto = ModelProto::decode(onnx.as_slice()).unwrap().graph.unwrap();
+        let mut convolutions = proto.node.iter().filter(|n| n.op_type == "Conv");
+        assert!(
+            convolutions.clone().count() >= 20,
+            "{name}: too few convolutions"
+        );
+        let missing = convolutions.find(|conv| {
+            let is_it =
+                |n: &ternc::ir::Node| n.name == conv.name && n.op.name().ends_with("conv2d");
+            !graph.nodes.iter().any(is_it)
+        });
+        assert!(missing.is_none(), "{name}: {:?}", missing.map(|c| &c.name));
+    }
+}
+
+#[test]
+fn the_interpreter_computes_what_tract_does() {
+    let (name, shape) = GRAPHS[1];
+    assert_eq!(name, "resnet18_32.dynamo");
+    let onnx = filled(name, Weights::Dense, 2);
+    let x = Random::new(7).normals(shape.iter().product());
+    let input = Tensor::f32(shape.to_vec(), x.clone());
+    let found = ops::run_graph(&import(&onnx), &[input]).unwrap();
+    let error = relative_error(found[0].as_f32().unwrap(), &tract(&onnx, &shape, &x));
+    assert!(error <= 1e-4, "{error}");
+}
 
 /// What is left of a network.
 struct Expected {
@@ -55,22 +93,6 @@ const NETWORKS: [Expected; 4] = [
     },
 ];
 
-/// The graph, with small constants for the weights that were stripped.
-fn import(name: &str) -> Graph {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../tests/models/{name}.onnx"));
-    let bytes = std::fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
-    let mut model = ModelProto::decode(&*bytes).unwrap();
-    for t in &mut model.graph.as_mut().unwrap().initializer {
-        if !t.external_data.is_empty() {
-            let count: i64 = t.dims.iter().product();
-            t.raw_data = 0.01f32.to_le_bytes().repeat(count as usize);
-            t.external_data.clear();
-            t.data_location = None;
-        }
-    }
-    import_bytes(&model.encode_to_vec(), &ImportOptions::default()).unwrap()
-}
-
 /// Whether a node ends in another activation than none.
 fn is_activated(op: &Op) -> bool {
     let kind = match op {
@@ -87,7 +109,7 @@ fn only_products_and_pools_are_left() {
     for expected in NETWORKS {
         for exporter in ["torchscript", "dynamo"] {
             let name = format!("{}.{exporter}", expected.name);
-            let mut graph = import(&name);
+            let mut graph = import(&filled(&name, Weights::Dense, 3));
             passes::optimise(&mut graph).unwrap();
             let mut counts = BTreeMap::new();
             for node in &graph.nodes {
