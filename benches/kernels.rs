@@ -78,7 +78,7 @@ fn runner(layer: &Layer, x_type: DType, caps: Caps) -> impl FnMut() + use<> {
         .map(|r| (r % 3) as i8 - 1)
         .collect();
     let mut packed = vec![0u8; Codec::T2.packed_len(&matrix).unwrap()];
-    Codec::T2.pack_trits(&matrix, &trits, &mut packed).unwrap();
+    Codec::T2.pack_i8(&matrix, &trits, &mut packed).unwrap();
     let scale: Vec<f32> = vec![0.01; layer.outputs];
     let bias: Vec<f32> = vec![0.1; layer.outputs];
     let x32: Vec<f32> = random(2, x_len)

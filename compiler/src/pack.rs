@@ -141,11 +141,11 @@ pub fn pack_weights(graph: &Graph, id: ValueId, matrix: &Matrix) -> Result<Vec<u
     match graph.constant(id).map(|c| c.as_ref()) {
         Some(Constant::Ternary(Ternary { trits, .. })) => {
             codec
-                .pack_trits(matrix, trits, &mut bytes)
+                .pack_i8(matrix, trits, &mut bytes)
                 .map_err(|_| failed())?;
             let mut back = vec![0i8; trits.len()];
             codec
-                .unpack_trits(matrix, &bytes, &mut back)
+                .unpack_i8(matrix, &bytes, &mut back)
                 .map_err(|_| failed())?;
             ensure!(
                 back == *trits,

@@ -48,7 +48,7 @@ pub(super) fn run(args: Args) -> Result<()> {
         let constant = model.constant(weights).unwrap_or_default();
         if weights
             .codec
-            .unpack_trits(&matrix, constant, &mut trits)
+            .unpack_i8(&matrix, constant, &mut trits)
             .is_err()
         {
             bail!(

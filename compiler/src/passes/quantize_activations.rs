@@ -10,8 +10,8 @@ use crate::ops::has_weights;
 use crate::pack::matrix;
 use anyhow::{Context, Result, ensure};
 use std::collections::{HashMap, HashSet};
-use ternrt::DType;
 use ternrt::kernels::max_k;
+use ternrt::{Codec, DType};
 
 /// What layers with ternary weights compute with.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -80,10 +80,10 @@ pub fn run(graph: &mut Graph, mode: ActivationMode, ranges: Option<&Ranges>) -> 
     for node in graph.nodes.iter().filter(|n| takes_integers(graph, n)) {
         let k = matrix(graph, node).map_or(0, |(_, m)| m.taps * m.channels);
         ensure!(
-            k <= max_k(dtype),
+            k <= max_k(dtype, Codec::T2),
             "layer {:?} sums {k} products, more than the {} that --activations {} adds up exactly; keep it f32 with --skip",
             node.name,
-            max_k(dtype),
+            max_k(dtype, Codec::T2),
             mode.name()
         );
     }

@@ -48,7 +48,7 @@ fn sums_beyond_32_bits_are_refused() {
         ))
         .unwrap()
     };
-    let most = ternrt::kernels::max_k(ternrt::DType::I16);
+    let most = ternrt::kernels::max_k(ternrt::DType::I16, ternrt::Codec::T2);
     quantize_activations::run(&mut build(most), ActivationMode::I16, None).unwrap();
     let error = quantize_activations::run(&mut build(most + 1), ActivationMode::I16, None);
     let text = error.unwrap_err().to_string();

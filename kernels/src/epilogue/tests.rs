@@ -15,9 +15,7 @@ fn identity(x: Buffer, y: DType) -> Case {
     let mut case = Case::random(Family::Gemm, shape, dtype, Codec::T2, y, &mut Rng::new(50));
     let trits = vec![1; OUTPUTS];
     let matrix = case.family.matrix(&case.shape);
-    Codec::T2
-        .pack_trits(&matrix, &trits, &mut case.bytes)
-        .unwrap();
+    Codec::T2.pack_i8(&matrix, &trits, &mut case.bytes).unwrap();
     case.weights.fill(1.0);
     (case.x, case.x_scale) = (x, 1.0);
     (case.w_scale, case.bias, case.residual) = (None, None, None);

@@ -9,6 +9,8 @@ use crate::Invalid;
 
 pub(crate) mod dense_f16;
 pub(crate) mod dense_f32;
+pub(crate) mod dense_i8;
+pub(crate) mod n12;
 pub(crate) mod t2;
 pub(crate) mod t5;
 
@@ -17,8 +19,8 @@ pub(crate) const BLOCK: usize = 16;
 /// Bytes of a ternary panel.
 pub(crate) const PANEL_BYTES: usize = 64;
 
-/// How a weight array is stored. The codes are those of the file format; 5
-/// (`n12`) and 6 (`n34`) are reserved.
+/// How a weight array is stored. The codes are those of the file format; 6
+/// (`n34`) is reserved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum Codec {
@@ -32,6 +34,11 @@ pub enum Codec {
     T2 = 3,
     /// Ternary, five trits a byte.
     T5 = 4,
+    /// Ternary, exactly one non-zero in each pair of input channels, 1.0 bit a
+    /// weight.
+    N12 = 5,
+    /// i8 panels of 16 outputs.
+    I8 = 7,
 }
 
 /// Shape of a weight array.
@@ -75,7 +82,15 @@ impl Matrix {
 
 impl Codec {
     /// Every codec of this version, in code order.
-    pub const ALL: [Codec; 5] = [Codec::Plain, Codec::F32, Codec::F16, Codec::T2, Codec::T5];
+    pub const ALL: [Codec; 7] = [
+        Codec::Plain,
+        Codec::F32,
+        Codec::F16,
+        Codec::T2,
+        Codec::T5,
+        Codec::N12,
+        Codec::I8,
+    ];
 
     /// The codec with this code in the file format.
     pub fn from_code(code: u8) -> Option<Codec> {
@@ -90,15 +105,46 @@ impl Codec {
             Codec::F16 => "f16",
             Codec::T2 => "t2",
             Codec::T5 => "t5",
+            Codec::N12 => "n12",
+            Codec::I8 => "i8",
         }
     }
 
     /// Whether the codec holds trits rather than numbers.
     pub const fn is_ternary(self) -> bool {
-        matches!(self, Codec::T2 | Codec::T5)
+        matches!(self, Codec::T2 | Codec::T5 | Codec::N12)
     }
 
-    /// Bytes of a packed array; `None` where that overflows or for `Plain`.
+    /// The largest magnitude that a kernel multiplies with where the codec holds
+    /// integers, codes included that a writer never writes; `None` where it
+    /// holds floats.
+    pub const fn largest(self) -> Option<usize> {
+        match self {
+            Codec::T2 | Codec::T5 => Some(2),
+            Codec::N12 => Some(1),
+            Codec::I8 => Some(128),
+            Codec::Plain | Codec::F32 | Codec::F16 => None,
+        }
+    }
+
+    /// Whether the codec can hold these trits, in the order of
+    /// [`pack_i8`](Self::pack_i8): any for `t2` and `t5`; for `n12` the channels
+    /// of a group must be even and exactly one of each pair not zero.
+    pub fn holds_trits(self, matrix: &Matrix, trits: &[i8]) -> bool {
+        match self {
+            Codec::T2 | Codec::T5 => true,
+            Codec::N12 => {
+                let (pairs, rest) = trits.as_chunks();
+                matrix.channels.is_multiple_of(2)
+                    && rest.is_empty()
+                    && pairs.iter().all(|[a, b]| (*a == 0) != (*b == 0))
+            }
+            _ => false,
+        }
+    }
+
+    /// Bytes of a packed array; `None` where that overflows, for `Plain`, and for
+    /// `N12` with an odd number of channels.
     pub fn packed_len(self, matrix: &Matrix) -> Option<usize> {
         self.block_len(matrix)?
             .checked_mul(matrix.blocks())?
@@ -114,57 +160,79 @@ impl Codec {
             Codec::F16 => dense_f16::block_len(taps, channels),
             Codec::T2 => t2::block_len(taps, channels),
             Codec::T5 => t5::block_len(taps, channels),
+            Codec::N12 => n12::block_len(taps, channels),
+            Codec::I8 => dense_i8::block_len(taps, channels),
         }
     }
 
-    /// Packs trits (-1, 0, 1; order `[group][output][tap][channel]`,
-    /// `matrix.len()` of them) with a ternary codec into exactly
-    /// [`packed_len`](Self::packed_len) bytes.
-    pub fn pack_trits(self, matrix: &Matrix, trits: &[i8], out: &mut [u8]) -> Result<(), Invalid> {
-        let (zeros, set_code): (u8, SetCode) = match self {
+    /// Packs integer weights (order `[group][output][tap][channel]`,
+    /// `matrix.len()` of them) into exactly [`packed_len`](Self::packed_len)
+    /// bytes: trits (-1, 0, 1) that the codec [holds](Self::holds_trits) with a
+    /// ternary one, -127..=127 with `I8`.
+    pub fn pack_i8(self, matrix: &Matrix, values: &[i8], out: &mut [u8]) -> Result<(), Invalid> {
+        let (filler, set_code): (u8, SetCode) = match self {
             Codec::T2 => (t2::ZEROS, t2::set_code),
             Codec::T5 => (t5::ZEROS, t5::set_code),
+            Codec::N12 => (0, n12::set_code),
+            Codec::I8 => (0, |block, k, output, code| {
+                dense_i8::set_value(block, k, output, code as i8 - 1);
+            }),
             _ => return Err(Invalid),
         };
-        let block_len = self.check(matrix, trits.len(), out.len())?;
-        if !trits.iter().all(|t| (-1..=1).contains(t)) {
+        let block_len = self.check(matrix, values.len(), out.len())?;
+        let valid = if self.is_ternary() {
+            values.iter().all(|t| (-1..=1).contains(t)) && self.holds_trits(matrix, values)
+        } else {
+            !values.contains(&i8::MIN)
+        };
+        if !valid {
             return Err(Invalid);
         }
-        out.fill(zeros);
-        let stride = matrix.tap_stride();
+        out.fill(filler);
+        let stride = self.tap_stride(matrix);
         for at in matrix.positions() {
             let block = &mut out[at.block * block_len..][..block_len];
             let k = at.tap * stride + at.channel;
-            set_code(block, k, at.output, (trits[at.index] + 1) as u8);
+            set_code(block, k, at.output, values[at.index].wrapping_add(1) as u8);
         }
         Ok(())
     }
 
-    /// The inverse of [`pack_trits`](Self::pack_trits); fails on a code that
-    /// stands for no trit and on filler that is not zero.
-    pub fn unpack_trits(
+    /// The inverse of [`pack_i8`](Self::pack_i8); fails on a code that a writer
+    /// never writes, in the filler too.
+    pub fn unpack_i8(
         self,
         matrix: &Matrix,
         bytes: &[u8],
-        trits: &mut [i8],
+        values: &mut [i8],
     ) -> Result<(), Invalid> {
-        let (code, axis): (GetCode, usize) = match self {
-            Codec::T2 => (t2::code, t2::PANEL_K),
-            Codec::T5 => (t5::code, t5::PANEL_K),
+        let (code, filler, axis): (GetCode, [u8; 2], usize) = match self {
+            Codec::T2 => (t2::code, [1, 1], t2::PANEL_K),
+            Codec::T5 => (t5::code, [1, 1], t5::PANEL_K),
+            Codec::N12 => (n12::code, [2, 1], n12::PANEL_K),
+            Codec::I8 => {
+                let block_len = self.check(matrix, values.len(), bytes.len())?;
+                for at in matrix.positions() {
+                    let block = &bytes[at.block * block_len..][..block_len];
+                    let k = at.tap * matrix.channels + at.channel;
+                    values[at.index] = dense_i8::row(block, k)[at.output];
+                }
+                return Ok(());
+            }
             _ => return Err(Invalid),
         };
-        let block_len = self.check(matrix, trits.len(), bytes.len())?;
-        let stride = matrix.tap_stride();
+        let block_len = self.check(matrix, values.len(), bytes.len())?;
+        let stride = self.tap_stride(matrix);
         if block_len > 0 {
             let k_len = block_len / PANEL_BYTES * axis;
             for (i, block) in bytes.chunks_exact(block_len).enumerate() {
                 let outputs = matrix.outputs - i % matrix.blocks() * BLOCK;
                 for (k, output) in (0..k_len).flat_map(|k| (0..BLOCK).map(move |o| (k, o))) {
                     let code = code(block, k, output);
-                    let filler = k >= matrix.taps * stride
+                    let is_filler = k >= matrix.taps * stride
                         || k % stride >= matrix.channels
                         || output >= outputs;
-                    if code > 2 || filler && code != 1 {
+                    if code > 2 || is_filler && code != filler[k % 2] {
                         return Err(Invalid);
                     }
                 }
@@ -173,13 +241,22 @@ impl Codec {
         for at in matrix.positions() {
             let block = &bytes[at.block * block_len..][..block_len];
             let k = at.tap * stride + at.channel;
-            trits[at.index] = code(block, k, at.output) as i8 - 1;
+            values[at.index] = code(block, k, at.output) as i8 - 1;
         }
         Ok(())
     }
 
-    /// Packs f32 weights with a dense codec (`F32`, `F16`); order and lengths as
-    /// for [`pack_trits`](Self::pack_trits). `F16` rounds to nearest even and
+    /// Distance between taps on the codec's k axis.
+    fn tap_stride(self, matrix: &Matrix) -> usize {
+        if self.is_ternary() {
+            matrix.tap_stride()
+        } else {
+            matrix.channels
+        }
+    }
+
+    /// Packs f32 weights with a float codec (`F32`, `F16`); order and lengths as
+    /// for [`pack_i8`](Self::pack_i8). `F16` rounds to nearest even and
     /// refuses finite values beyond its range.
     pub fn pack_f32(self, matrix: &Matrix, values: &[f32], out: &mut [u8]) -> Result<(), Invalid> {
         let set_value: fn(&mut [u8], usize, usize, f32) = match self {
@@ -200,7 +277,7 @@ impl Codec {
         Ok(())
     }
 
-    /// Unpacks any panel codec to f32 (trits become -1.0, 0.0, 1.0, unscaled).
+    /// Unpacks any panel codec to f32 (integers become floats, unscaled).
     /// A ternary code that stands for no trit becomes 2.0, as in the kernels.
     pub fn unpack_f32(
         self,
@@ -242,14 +319,9 @@ pub(crate) struct Block<'a> {
 impl<'a> Block<'a> {
     /// A block of an array of this shape.
     pub(crate) fn new(codec: Codec, matrix: &Matrix, bytes: &'a [u8]) -> Self {
-        let tap_stride = if codec.is_ternary() {
-            matrix.tap_stride()
-        } else {
-            matrix.channels
-        };
         Block {
             codec,
-            tap_stride,
+            tap_stride: codec.tap_stride(matrix),
             bytes,
         }
     }
@@ -261,18 +333,20 @@ impl<'a> Block<'a> {
         match self.codec {
             Codec::F32 => dense_f32::row(self.bytes, k),
             Codec::F16 => dense_f16::row(self.bytes, k),
-            _ => self.trits(tap, channel).map(|t| t as f32),
+            _ => self.integers(tap, channel).map(f32::from),
         }
     }
 
-    /// A ternary codec's weights of the 16 outputs: -1, 0, 1, or 2 for what is
-    /// no trit. 0 for another codec.
+    /// An integer codec's weights of the 16 outputs, for a ternary one -1, 0, 1,
+    /// or 2 for what is no trit. 0 for another codec.
     #[inline(always)]
-    pub(crate) fn trits(&self, tap: usize, channel: usize) -> [i16; BLOCK] {
+    pub(crate) fn integers(&self, tap: usize, channel: usize) -> [i16; BLOCK] {
         let k = tap * self.tap_stride + channel;
         let codes = match self.codec {
             Codec::T2 => t2::row(self.bytes, k),
             Codec::T5 => t5::row(self.bytes, k),
+            Codec::N12 => n12::row(self.bytes, k),
+            Codec::I8 => return dense_i8::row(self.bytes, k).map(i16::from),
             _ => [1; BLOCK],
         };
         codes.map(|code| i16::from(code) - 1)

@@ -4,7 +4,12 @@ use bitvec::prelude::*;
 use std::vec;
 use std::vec::Vec;
 
-const TERNARY: [Codec; 2] = [Codec::T2, Codec::T5];
+const TERNARY: [Codec; 3] = [Codec::T2, Codec::T5, Codec::N12];
+
+/// Random weights that an integer codec holds.
+fn integers(codec: Codec, len: usize, rng: &mut Rng) -> Vec<i8> {
+    crate::testing::integers(codec, len, rng)
+}
 
 fn matrix(groups: usize, outputs: usize, taps: usize, channels: usize) -> Matrix {
     Matrix {
@@ -28,7 +33,7 @@ fn shapes() -> Vec<Matrix> {
 
 fn pack(codec: Codec, matrix: &Matrix, trits: &[i8]) -> Vec<u8> {
     let mut bytes = vec![0xff; codec.packed_len(matrix).unwrap()];
-    codec.pack_trits(matrix, trits, &mut bytes).unwrap();
+    codec.pack_i8(matrix, trits, &mut bytes).unwrap();
     bytes
 }
 
@@ -46,17 +51,21 @@ fn coordinates(m: &Matrix) -> impl Iterator<Item = [usize; 4]> + use<> {
 fn what_was_packed_unpacks() {
     let mut rng = Rng::new(1);
     for m in shapes() {
-        let trits = rng.trits(m.len().unwrap());
-        for codec in TERNARY {
+        for codec in TERNARY.into_iter().chain([Codec::I8]) {
+            if codec == Codec::N12 && m.channels % 2 == 1 {
+                assert_eq!(codec.packed_len(&m), None);
+                continue;
+            }
+            let trits = integers(codec, m.len().unwrap(), &mut rng);
             let bytes = pack(codec, &m, &trits);
             let mut back = vec![9; trits.len()];
-            codec.unpack_trits(&m, &bytes, &mut back).unwrap();
+            codec.unpack_i8(&m, &bytes, &mut back).unwrap();
             assert_eq!(back, trits, "{codec:?} {m:?}");
             let mut floats = vec![9.0; trits.len()];
             codec.unpack_f32(&m, &bytes, &mut floats).unwrap();
             assert!(floats.iter().zip(&trits).all(|(f, t)| *f == f32::from(*t)));
         }
-        let values = rng.f32s(trits.len());
+        let values = rng.f32s(m.len().unwrap());
         for (codec, error) in [(Codec::F32, 0.0), (Codec::F16, 1.0 / 2048.0)] {
             let mut bytes = vec![0xff; codec.packed_len(&m).unwrap()];
             codec.pack_f32(&m, &values, &mut bytes).unwrap();
@@ -114,6 +123,47 @@ fn t5_digits_lie_where_the_specification_says() {
             assert_eq!(u32::from(*byte), value, "{m:?} byte {at}");
         }
     }
+}
+
+#[test]
+fn n12_pairs_lie_where_the_specification_says() {
+    let mut rng = Rng::new(4);
+    for m in shapes().into_iter().filter(|m| m.channels % 2 == 0) {
+        let trits = integers(Codec::N12, m.len().unwrap(), &mut rng);
+        let bytes = pack(Codec::N12, &m, &trits);
+        let bits = bytes.view_bits::<Lsb0>();
+        let blocks = m.outputs.div_ceil(16);
+        let tap_len = m.channels.div_ceil(16) * 16;
+        let panels = (m.taps * tap_len).div_ceil(32);
+        assert_eq!(bytes.len(), m.groups * blocks * panels * 64);
+        let mut expected = bitvec![u8, Lsb0; 0; bits.len()];
+        for ([g, o, t, c], trit) in coordinates(&m).zip(&trits) {
+            let k = t * tap_len + c;
+            let panel = (g * blocks + o / 16) * panels + k / 32;
+            let byte = panel * 64 + o % 16 * 4 + k % 32 / 8;
+            let bit = byte * 8 + k % 8 / 2 * 2;
+            if *trit != 0 {
+                expected.set(bit, c % 2 == 1);
+                expected.set(bit + 1, *trit < 0);
+            }
+        }
+        assert_eq!(bits, expected, "{m:?}");
+    }
+}
+
+#[test]
+fn n12_takes_one_of_each_pair_only() {
+    let m = matrix(1, 1, 1, 4);
+    let mut out = vec![0; Codec::N12.packed_len(&m).unwrap()];
+    assert_eq!(Codec::N12.pack_i8(&m, &[0, 1, -1, 0], &mut out), Ok(()));
+    assert_eq!(out[0], 0b10_01);
+    for wrong in [[0, 0, 1, 0], [1, -1, 1, 0], [0, 1, 0, 2]] {
+        assert_eq!(Codec::N12.pack_i8(&m, &wrong, &mut out), Err(Invalid));
+    }
+    // A pair in the filler that is not code 0.
+    out[3] = 1;
+    let mut trits = [0; 4];
+    assert_eq!(Codec::N12.unpack_i8(&m, &out, &mut trits), Err(Invalid));
 }
 
 #[test]
@@ -180,9 +230,9 @@ fn golden_bytes() {
 fn codes_that_are_no_trits_are_refused_and_read_as_two() {
     let m = matrix(1, 3, 2, 5);
     let mut back = vec![0; m.len().unwrap()];
-    for codec in TERNARY {
+    for codec in [Codec::T2, Codec::T5] {
         let good = pack(codec, &m, &vec![0; back.len()]);
-        assert_eq!(codec.unpack_trits(&m, &good, &mut back), Ok(()));
+        assert_eq!(codec.unpack_i8(&m, &good, &mut back), Ok(()));
         for at in 0..good.len() {
             for value in 0..=255u8 {
                 let mut bytes = good.clone();
@@ -191,7 +241,7 @@ fn codes_that_are_no_trits_are_refused_and_read_as_two() {
                     Codec::T2 => (0..4).all(|i| value >> (2 * i) & 3 < 3),
                     _ => value < 243,
                 };
-                let unpacked = codec.unpack_trits(&m, &bytes, &mut back);
+                let unpacked = codec.unpack_i8(&m, &bytes, &mut back);
                 if unpacked.is_ok() {
                     // What is accepted is what packing gives.
                     assert_eq!(pack(codec, &m, &back), bytes);
@@ -217,22 +267,22 @@ fn lengths_that_do_not_fit_are_refused() {
     let m = matrix(2, 17, 9, 3);
     let len = m.len().unwrap();
     for codec in Codec::ALL {
+        if codec == Codec::N12 {
+            continue;
+        }
         let Some(packed) = codec.packed_len(&m) else {
             assert_eq!(codec, Codec::Plain);
             continue;
         };
         for (values, bytes) in [(len, packed - 1), (len, packed + 1), (len - 1, packed)] {
             let mut out = vec![0; bytes];
-            assert_eq!(
-                codec.pack_trits(&m, &vec![0; values], &mut out),
-                Err(Invalid)
-            );
+            assert_eq!(codec.pack_i8(&m, &vec![0; values], &mut out), Err(Invalid));
             assert_eq!(
                 codec.pack_f32(&m, &vec![0.0; values], &mut out),
                 Err(Invalid)
             );
             assert_eq!(
-                codec.unpack_trits(&m, &out, &mut vec![0; values]),
+                codec.unpack_i8(&m, &out, &mut vec![0; values]),
                 Err(Invalid)
             );
             assert_eq!(
@@ -241,13 +291,13 @@ fn lengths_that_do_not_fit_are_refused() {
             );
         }
         let mut out = vec![0; packed];
-        let trits = codec.pack_trits(&m, &vec![0; len], &mut out);
+        let trits = codec.pack_i8(&m, &vec![0; len], &mut out);
         let floats = codec.pack_f32(&m, &vec![0.0; len], &mut out);
-        assert_eq!(trits.is_ok(), codec.is_ternary());
-        assert_eq!(floats.is_ok(), !codec.is_ternary());
+        assert_eq!(trits.is_ok(), codec.largest().is_some());
+        assert_eq!(floats.is_ok(), codec.largest().is_none());
         let mut wrong = vec![0; len];
-        wrong[len - 1] = 2;
-        assert_eq!(codec.pack_trits(&m, &wrong, &mut out), Err(Invalid));
+        wrong[len - 1] = if codec == Codec::I8 { i8::MIN } else { 2 };
+        assert_eq!(codec.pack_i8(&m, &wrong, &mut out), Err(Invalid));
     }
 }
 
@@ -268,11 +318,11 @@ fn sizes_that_overflow_have_no_length() {
                 matrix(n, 16, 16, n),
             ] {
                 assert_eq!(codec.packed_len(&m), None, "{codec:?} {m:?}");
-                assert_eq!(codec.pack_trits(&m, &[], &mut []), Err(Invalid));
+                assert_eq!(codec.pack_i8(&m, &[], &mut []), Err(Invalid));
             }
         }
         // Nothing to store, whatever the other sides are.
-        let empty = matrix(0, 1, 1, 1);
+        let empty = matrix(0, 1, 1, 2);
         let expected = (codec != Codec::Plain).then_some(0);
         assert_eq!(codec.packed_len(&empty), expected);
     }

@@ -26,14 +26,20 @@ use core::ops::Range;
 pub(crate) mod scalar;
 
 /// The largest number of products that a sum may have with activations of this
-/// dtype: `2 * max|x| * k` fits an i32, where 2 is the largest trit code and
-/// `max|x|` is 128 or 32768. No limit for f32; 0 for a dtype that no product takes.
-pub const fn max_k(x: DType) -> usize {
-    match x {
-        DType::F32 => usize::MAX,
-        DType::I8 => (i32::MAX / (2 * 128)) as usize,
-        DType::I16 => (i32::MAX / (2 * 32768)) as usize,
-        _ => 0,
+/// dtype and weights of this codec: `max|w| * max|x| * k` fits an i32, where
+/// `max|x|` is 128 or 32768 and `max|w|` the codec's
+/// [`largest`](Codec::largest) (2 for `t2`, the largest trit code). No limit for
+/// f32; 0 for a pair that no product takes.
+pub const fn max_k(x: DType, codec: Codec) -> usize {
+    let x = match x {
+        DType::F32 => return usize::MAX,
+        DType::I8 => 128,
+        DType::I16 => 32768,
+        _ => return 0,
+    };
+    match codec.largest() {
+        Some(w) => i32::MAX as usize / (w * x),
+        None => 0,
     }
 }
 
@@ -78,8 +84,7 @@ impl Size {
         let fits = matrix.len().is_some_and(|len| len > 0)
             && codec.packed_len(&matrix).is_some()
             && outputs.checked_mul(rows).is_some()
-            && (x == DType::F32 || codec.is_ternary())
-            && k <= max_k(x);
+            && k <= max_k(x, codec);
         if fits {
             Ok(Size {
                 matrix,

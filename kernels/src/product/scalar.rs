@@ -57,12 +57,12 @@ macro_rules! integer {
 
             #[inline(always)]
             fn weights(block: &Block<'_>, tap: usize, channel: usize) -> [i16; BLOCK] {
-                block.trits(tap, channel)
+                block.integers(tap, channel)
             }
 
             #[inline(always)]
             fn multiply_add(self, w: i16, sum: i32) -> i32 {
-                // |self * w| <= 32768 * 2.
+                // |self * w| <= 32768 * 128.
                 sum.wrapping_add(i32::from(self) * i32::from(w))
             }
 

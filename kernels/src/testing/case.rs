@@ -1,9 +1,9 @@
 //! One call of a product-like family with random data, and what it must give.
 
-use super::{Buffer, Family, Rng, Scratch};
+use super::{Buffer, Family, Rng, Scratch, integers};
 use crate::conv2d::Conv2dShape;
 use crate::eltwise::{Unary, UnaryKind};
-use crate::{Caps, Codec, Ctx, DType, Epilogue, ParallelFor, Residual, Weights};
+use crate::{Caps, Codec, Ctx, DType, Epilogue, ParallelFor, Residual, Weights, max_k};
 use std::format;
 use std::vec;
 use std::vec::Vec;
@@ -41,10 +41,14 @@ impl Case {
         let matrix = family.matrix(&shape);
         let outputs = shape.out_channels;
         let len = matrix.len().unwrap();
+        // As the compiler does where channels make no pairs or sums go too deep.
+        let fits =
+            codec.packed_len(&matrix).is_some() && matrix.taps * matrix.channels <= max_k(x, codec);
+        let codec = if fits { codec } else { Codec::T2 };
         let mut bytes = vec![0; codec.packed_len(&matrix).unwrap()];
-        if codec.is_ternary() {
-            let trits = rng.trits(len);
-            codec.pack_trits(&matrix, &trits, &mut bytes).unwrap();
+        if codec.largest().is_some() {
+            let values = integers(codec, len, rng);
+            codec.pack_i8(&matrix, &values, &mut bytes).unwrap();
         } else {
             codec.pack_f32(&matrix, &rng.f32s(len), &mut bytes).unwrap();
         }

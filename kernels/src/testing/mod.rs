@@ -55,6 +55,21 @@ impl Rng {
     }
 }
 
+/// Random weights that an integer codec holds.
+pub(crate) fn integers(codec: Codec, len: usize, rng: &mut Rng) -> Vec<i8> {
+    match codec {
+        Codec::I8 => (0..len).map(|_| rng.below(255) as i8 - 127).collect(),
+        Codec::N12 => {
+            let mut pairs = vec![[0, 0]; len / 2];
+            for pair in &mut pairs {
+                pair[rng.below(2)] = rng.pick(&[-1, 1]);
+            }
+            pairs.into_flattened()
+        }
+        _ => rng.trits(len),
+    }
+}
+
 /// A tensor of the test's own.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Buffer {
@@ -251,9 +266,9 @@ fn as_gemm(shape: &Conv2dShape) -> GemmShape {
 /// Every pair of activation dtype and codec that products take.
 pub(crate) fn inputs() -> Vec<(DType, Codec)> {
     let mut all = Vec::new();
-    for codec in [Codec::F32, Codec::F16, Codec::T2, Codec::T5] {
+    for codec in Codec::ALL.into_iter().filter(|c| *c != Codec::Plain) {
         all.push((DType::F32, codec));
-        if codec.is_ternary() {
+        if codec.largest().is_some() {
             all.extend([(DType::I16, codec), (DType::I8, codec)]);
         }
     }

@@ -47,7 +47,7 @@ pub(super) fn check(
             .taps
             .checked_mul(matrix.channels)
             .ok_or(Error::BadOp)?;
-        ensure(w.codec.is_ternary() && k <= max_k(x.dtype()))?;
+        ensure(k <= max_k(x.dtype(), w.codec))?;
     }
 
     if let Some(bias) = io.optional(2) {

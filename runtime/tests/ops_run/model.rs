@@ -68,7 +68,7 @@ impl Operand {
         let mut bytes = vec![0; codec.packed_len(&matrix).unwrap()];
         if codec.is_ternary() {
             let trits: Vec<i8> = array.values.iter().map(|&v| v as i8).collect();
-            codec.pack_trits(&matrix, &trits, &mut bytes).unwrap();
+            codec.pack_i8(&matrix, &trits, &mut bytes).unwrap();
         } else {
             let values: Vec<f32> = array.values.iter().map(|&v| v as f32).collect();
             codec.pack_f32(&matrix, &values, &mut bytes).unwrap();

@@ -135,7 +135,7 @@ impl Writer {
             channels: k,
         };
         let mut packed = vec![0; codec.packed_len(&matrix).unwrap()];
-        codec.pack_trits(&matrix, trits, &mut packed).unwrap();
+        codec.pack_i8(&matrix, trits, &mut packed).unwrap();
         let scale = self.constant("", DType::F32, &[n as u32], &le_bytes(scale));
         let w = self.constant("w", DType::F32, &[n as u32, k as u32], &packed);
         self.tensors[w as usize].codec = codec;

@@ -155,7 +155,7 @@ fn compare(graph: &Graph, call: &Call, activation: Unary, seed: u64) {
         let mut bytes = vec![0; codec.packed_len(&matrix).unwrap()];
         let scale = match weights {
             Constant::Ternary(t) => {
-                codec.pack_trits(&matrix, &t.trits, &mut bytes).unwrap();
+                codec.pack_i8(&matrix, &t.trits, &mut bytes).unwrap();
                 Some(&t.scale[..])
             }
             Constant::Dense(t) => {

@@ -1,11 +1,11 @@
 //! Ternary codes out of packed panels, 64 at a time.
 //!
 //! A *quad* is four consecutive k of 16 outputs: the same field (t2) or digit
-//! (t5) of the 64 bytes of a panel. Byte `4 * o + j` is trit plus one of output
+//! (t5) of the 64 bytes of a panel, or one nibble (n12) of 16 of them. Byte `4 * o + j` is trit plus one of output
 //! `o` at the quad's k number `j`.
 
 use crate::Codec;
-use crate::layout::{PANEL_BYTES, t2, t5};
+use crate::layout::{PANEL_BYTES, n12, t2, t5};
 use core::arch::x86_64::*;
 
 /// Outputs 0..8 and outputs 8..16.
@@ -17,9 +17,11 @@ pub(crate) type Quad = [__m256i; 2];
 pub(crate) fn quad(codec: Codec, block: &[u8], index: usize) -> Quad {
     const T2_QUADS: usize = t2::PANEL_K / 4;
     const T5_QUADS: usize = t5::PANEL_K / 4;
+    const N12_QUADS: usize = n12::PANEL_K / 4;
     match codec {
         Codec::T2 => field(panel(block, index / T2_QUADS), index % T2_QUADS),
         Codec::T5 => digit(panel(block, index / T5_QUADS), index % T5_QUADS),
+        Codec::N12 => pairs(panel(block, index / N12_QUADS), index % N12_QUADS),
         _ => [_mm256_set1_epi8(1); 2],
     }
 }
@@ -68,6 +70,31 @@ fn digit(panel: Quad, i: usize) -> Quad {
     })
 }
 
+/// The two pairs of nibble `i` of every output, nibbles counted in k order.
+#[target_feature(enable = "avx2")]
+fn pairs(panel: Quad, i: usize) -> Quad {
+    // Byte i / 2 of every output, four times.
+    let first = _mm256_set1_epi8((i / 2) as i8);
+    let lane = _mm_setr_epi8(0, 0, 0, 0, 4, 4, 4, 4, 8, 8, 8, 8, 12, 12, 12, 12);
+    let select = _mm256_add_epi8(_mm256_broadcastsi128_si256(lane), first);
+    let shift = _mm_cvtsi32_si128(4 * (i % 2) as i32);
+    // Of the four, the first two show the lower pair and the last two the upper
+    // one; of each two, the first is the even k.
+    let lower = _mm256_set1_epi32(0x0000_0303);
+    let upper = _mm256_set1_epi32(0x0303_0000);
+    let odd = _mm256_set1_epi32(0x0400_0400);
+    let codes = _mm256_broadcastsi128_si256(_mm_setr_epi8(
+        2, 1, 0, 1, 1, 2, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+    ));
+    panel.map(|bytes| {
+        let nibble = _mm256_srl_epi16(_mm256_shuffle_epi8(bytes, select), shift);
+        let lower = _mm256_and_si256(nibble, lower);
+        let upper = _mm256_and_si256(_mm256_srli_epi16(nibble, 2), upper);
+        let index = _mm256_or_si256(_mm256_or_si256(lower, upper), odd);
+        _mm256_shuffle_epi8(codes, index)
+    })
+}
+
 /// `byte * factor >> 14` of every byte, for results below 256.
 #[target_feature(enable = "avx2")]
 fn scaled(bytes: __m256i, factor: i16) -> __m256i {
@@ -94,21 +121,29 @@ mod tests {
             return println!("skipped: this CPU has no AVX2");
         }
         let bytes: Vec<u8> = (0..=255).collect();
-        for (codec, quads) in [(Codec::T2, 4), (Codec::T5, 5)] {
+        for (codec, quads) in [(Codec::T2, 4), (Codec::T5, 5), (Codec::N12, 8)] {
             for index in 0..4 * quads {
                 // SAFETY: AVX2 was just found.
                 let found = unsafe { quad(codec, &bytes, index) };
                 // SAFETY: both are 64 bytes.
                 let found: [u8; 64] = unsafe { core::mem::transmute(found) };
                 for (at, found) in found.into_iter().enumerate() {
-                    let byte = bytes[index / quads * 64 + at];
-                    let i = (index % quads) as u32;
+                    let (panel, i) = (&bytes[index / quads * 64..][..64], (index % quads) as u32);
                     let expected = match codec {
-                        Codec::T2 => byte >> (2 * i) & 3,
-                        _ if i == 4 => byte / 81,
-                        _ => byte / 3u8.pow(i) % 3,
+                        Codec::T2 => panel[at] >> (2 * i) & 3,
+                        Codec::T5 if i == 4 => panel[at] / 81,
+                        Codec::T5 => panel[at] / 3u8.pow(i) % 3,
+                        _ => {
+                            let k = 4 * i as usize + at % 4;
+                            let pair = panel[at / 4 * 4 + k / 8] >> (k % 8 / 2 * 2) & 3;
+                            match (usize::from(pair & 1) == k % 2, pair & 2) {
+                                (false, _) => 1,
+                                (true, 0) => 2,
+                                (true, _) => 0,
+                            }
+                        }
                     };
-                    assert_eq!(found, expected, "{codec:?} byte {byte} position {i}");
+                    assert_eq!(found, expected, "{codec:?} index {index} at {at}");
                 }
             }
         }

@@ -50,7 +50,7 @@ pub(crate) fn form(x: DType) -> (usize, usize) {
 pub(crate) unsafe fn decode<T: Panel>(codec: Codec, matrix: &Matrix, block: &[u8], panel: *mut u8) {
     let channels = matrix.channels;
     match codec {
-        Codec::T2 | Codec::T5 => {
+        Codec::T2 | Codec::T5 | Codec::N12 => {
             let quads = channels.next_multiple_of(t2::TAP_UNIT) / 4;
             for tap in 0..matrix.taps {
                 for channel in (0..channels).step_by(4) {

@@ -106,6 +106,9 @@ pub(crate) fn scratch(size: &Size, threads: usize) -> usize {
 ///
 /// The CPU has [`Caps::AVX2`](crate::Caps::AVX2).
 pub(crate) unsafe fn run<R: Rows>(ctx: &mut Ctx<'_>, problem: &Problem<'_, R>) {
+    if problem.size.codec == Codec::I8 {
+        return crate::product::scalar::run(ctx, problem);
+    }
     // SAFETY: the caller's promise.
     unsafe {
         match problem.x {
