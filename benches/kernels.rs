@@ -118,6 +118,7 @@ fn runner(layer: &Layer, x_type: DType, caps: Caps) -> impl FnMut() + use<> {
         };
         let epilogue = Epilogue {
             x_scale: if x_type == DType::F32 { 1.0 } else { 0.02 },
+            x_qmax: 0,
             bias: Some(&bias),
             residual: None,
             activation: Unary::new(UnaryKind::Relu),

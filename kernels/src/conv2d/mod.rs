@@ -1,6 +1,7 @@
 //! Convolution over NHWC images, forward and transposed, any stride, dilation,
 //! padding and group count (depthwise has its own family).
 
+use crate::gemm::{self, GemmShape};
 use crate::product::{self, Kernel, Problem, Rows, Size};
 use crate::{Caps, Codec, Ctx, DType, Epilogue, Invalid, Matrix, Variant, View, ViewMut, Weights};
 
@@ -107,6 +108,23 @@ impl Conv2dShape {
             .then_some(i as usize)
     }
 
+    /// The matrix product that this is where the kernel has one tap and output
+    /// positions are the input's.
+    fn as_product(&self) -> Option<GemmShape> {
+        let one = |pair: [usize; 2]| pair == [1, 1];
+        let same = one(self.kernel)
+            && one(self.stride)
+            && self.pad == [0, 0]
+            && self.groups == 1
+            && self.input == self.output;
+        let m = self.output_rows().filter(|_| same)?;
+        Some(GemmShape {
+            m,
+            n: self.out_channels,
+            k: self.in_channels,
+        })
+    }
+
     /// Shape of the weight array.
     pub fn matrix(&self) -> Matrix {
         Matrix {
@@ -143,6 +161,54 @@ impl Rows for ImageRows {
     }
 
     #[inline(always)]
+    fn after(&self, [image, y, x]: [usize; 3]) -> [usize; 3] {
+        let [height, width] = self.shape.output;
+        if x + 1 < width {
+            [image, y, x + 1]
+        } else if y + 1 < height {
+            [image, y + 1, 0]
+        } else {
+            [image + 1, 0, 0]
+        }
+    }
+
+    #[inline(always)]
+    fn interior(&self, [image, y, x]: [usize; 3]) -> Option<usize> {
+        let s = &self.shape;
+        if s.transposed {
+            return None;
+        }
+        let start = |axis: usize, o: usize| {
+            let start = (o * s.stride[axis]).checked_sub(s.pad[axis])?;
+            let last = start + (s.kernel[axis] - 1) * s.dilation[axis];
+            (last < s.input[axis]).then_some(start)
+        };
+        let (y, x) = (start(0, y)?, start(1, x)?);
+        Some(((image * s.input[0] + y) * s.input[1] + x) * s.in_channels)
+    }
+
+    #[inline(always)]
+    fn offset(&self, y: usize, x: usize) -> usize {
+        let s = &self.shape;
+        (y * s.dilation[0] * s.input[1] + x * s.dilation[1]) * s.in_channels
+    }
+
+    fn span(&self, rows: usize) -> usize {
+        let s = &self.shape;
+        let all = s.input_len().unwrap_or(usize::MAX);
+        // The output lines that the rows can touch, each one's kernel window
+        // further down; the whole input where they can leave an image.
+        let lines = (rows + s.output[1]).saturating_sub(2) / s.output[1].max(1);
+        if s.transposed || s.batch > 1 {
+            return all;
+        }
+        let window = (s.kernel[0] - 1).saturating_mul(s.dilation[0]) + 1;
+        let height = lines.saturating_mul(s.stride[0]).saturating_add(window);
+        let line = s.input[1].saturating_mul(s.in_channels);
+        height.saturating_mul(line).min(all)
+    }
+
+    #[inline(always)]
     fn line(&self, [image, y, _]: [usize; 3], kernel_y: usize) -> Option<usize> {
         let s = &self.shape;
         let y = s.source(0, y, kernel_y)?;
@@ -158,7 +224,12 @@ impl Rows for ImageRows {
 
 /// Scratch bytes that [`run`] needs; 0 for a shape that it refuses.
 pub fn scratch(caps: Caps, threads: usize, shape: &Conv2dShape, x: DType, codec: Codec) -> usize {
-    size(shape, x, codec).map_or(0, |size| product::scratch(VARIANTS, caps, threads, &size))
+    if let Some(shape) = shape.as_product() {
+        return gemm::scratch(caps, threads, &shape, x, codec);
+    }
+    size(shape, x, codec).map_or(0, |size| {
+        product::scratch(VARIANTS, caps, threads, &size, &ImageRows { shape: *shape })
+    })
 }
 
 fn size(shape: &Conv2dShape, x: DType, codec: Codec) -> Result<Size, Invalid> {
@@ -182,6 +253,9 @@ pub fn run(
     epilogue: &Epilogue<'_>,
     y: ViewMut<'_>,
 ) -> Result<(), Invalid> {
+    if let Some(shape) = shape.as_product() {
+        return gemm::run(ctx, &shape, x, w, epilogue, y);
+    }
     let size = size(shape, x.dtype(), w.codec)?;
     if shape.input_len() != Some(x.len()) {
         return Err(Invalid);

@@ -9,7 +9,7 @@ pub(super) const VARIANT: Variant<Kernel<ImageRows>> = Variant {
     name: "scalar",
     needs: Caps::SCALAR,
     run: Kernel {
-        scratch: scalar::scratch,
+        scratch: scalar::scratch::<ImageRows>,
         run: scalar::run::<ImageRows>,
     },
 };

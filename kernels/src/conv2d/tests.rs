@@ -150,6 +150,7 @@ fn hostile_geometry_is_refused() {
         };
         let epilogue = Epilogue {
             x_scale: 1.0,
+            x_qmax: 0,
             bias: None,
             residual: None,
             activation: crate::eltwise::Unary::IDENTITY,

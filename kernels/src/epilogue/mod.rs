@@ -42,6 +42,10 @@ pub struct Residual<'a> {
 pub struct Epilogue<'a> {
     /// Scale of integer inputs; 1.0 for F32.
     pub x_scale: f32,
+    /// Bound of integer inputs: no activation is beyond `-x_qmax..=x_qmax`. 0
+    /// where none is known. Kernels that look sums up need 63 or less; where an
+    /// activation breaks the promise results differ between variants, no more.
+    pub x_qmax: i32,
     /// One value an output channel.
     pub bias: Option<&'a [f32]>,
     /// Added before the activation.

@@ -5,6 +5,7 @@ use super::{Finish, Out};
 use crate::View;
 use crate::eltwise::{Unary, UnaryKind, x86_avx2 as eltwise};
 use core::arch::x86_64::*;
+use core::ops::Range;
 
 /// Lanes of a register.
 const LANES: usize = 8;
@@ -17,31 +18,61 @@ impl Finish<'_> {
     /// As for [`scalar`](Self::scalar); the CPU has AVX2.
     #[target_feature(enable = "avx2")]
     pub(crate) unsafe fn x86_avx2(&self, row: usize, first: usize, sums: &mut [f32]) {
-        let (whole, rest) = sums.split_at_mut(sums.len() / LANES * LANES);
-        let after = first + whole.len();
-        for (i, eight) in whole.as_chunks_mut::<LANES>().0.iter_mut().enumerate() {
-            // SAFETY: the caller promises AVX2 and that these elements are its own.
-            unsafe { self.eight(row, first + i * LANES, eight) };
+        let outputs = first..first + sums.len();
+        // SAFETY: the caller's promises.
+        unsafe { self.x86_avx2_rows(row..row + 1, outputs, sums.as_mut_ptr(), 0) };
+    }
+
+    /// [`scalar`](Self::scalar) for several rows, the sums of which begin
+    /// `stride` floats after each other.
+    ///
+    /// # Safety
+    ///
+    /// The CPU has AVX2, `sums` has every row's outputs, and no other task has
+    /// these elements of `y`.
+    #[target_feature(enable = "avx2")]
+    pub(crate) unsafe fn x86_avx2_rows(
+        &self,
+        rows: Range<usize>,
+        outputs: Range<usize>,
+        sums: *mut f32,
+        stride: usize,
+    ) {
+        let whole = outputs.len() / LANES * LANES;
+        for i in (0..whole).step_by(LANES) {
+            let first = outputs.start + i;
+            let mut scale = _mm256_set1_ps(self.x_scale);
+            if let Some(w_scale) = self.w_scale {
+                scale = _mm256_mul_ps(scale, load(&w_scale[first..]));
+            }
+            let bias = self.bias.map(|bias| load(&bias[first..]));
+            for (r, row) in rows.clone().enumerate() {
+                // SAFETY: the caller's promises.
+                unsafe {
+                    let t = _mm256_loadu_ps(sums.add(r * stride + i));
+                    self.eight(row * self.outputs + first, t, scale, bias);
+                }
+            }
         }
-        if !rest.is_empty() {
-            // SAFETY: as above.
-            unsafe { self.scalar(row, after, rest) };
+        if whole < outputs.len() {
+            for (r, row) in rows.enumerate() {
+                // SAFETY: the caller's promises.
+                unsafe {
+                    let rest = sums.add(r * stride + whole);
+                    let rest = core::slice::from_raw_parts_mut(rest, outputs.len() - whole);
+                    self.scalar(row, outputs.start + whole, rest);
+                }
+            }
         }
     }
 
-    /// Outputs `first..first + 8` of `row`.
+    /// Outputs `at..at + 8`, with their scales and biases.
     #[target_feature(enable = "avx2")]
-    unsafe fn eight(&self, row: usize, first: usize, sums: &[f32; LANES]) {
-        let at = row * self.outputs + first;
-        // SAFETY: eight floats.
-        let mut t = unsafe { _mm256_loadu_ps(sums.as_ptr()) };
-        let mut scale = _mm256_set1_ps(self.x_scale);
-        if let Some(w_scale) = self.w_scale {
-            scale = _mm256_mul_ps(scale, load(&w_scale[first..]));
-        }
-        t = _mm256_mul_ps(t, scale);
-        if let Some(bias) = self.bias {
-            t = _mm256_add_ps(t, load(&bias[first..]));
+    #[inline]
+    unsafe fn eight(&self, at: usize, t: __m256, scale: __m256, bias: Option<__m256>) {
+        let mut t = _mm256_mul_ps(t, scale);
+        if let Some(bias) = bias {
+            t = _mm256_add_ps(t, bias);
         }
         if let Some(residual) = &self.residual {
             let scale = _mm256_set1_ps(residual.scale);

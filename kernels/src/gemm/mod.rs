@@ -43,7 +43,7 @@ impl GemmShape {
 /// Input rows that follow each other.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct MatrixRows {
-    k: usize,
+    pub(crate) k: usize,
 }
 
 impl Rows for MatrixRows {
@@ -54,6 +54,25 @@ impl Rows for MatrixRows {
     #[inline(always)]
     fn position(&self, row: usize) -> [usize; 3] {
         [row, 0, 0]
+    }
+
+    #[inline(always)]
+    fn after(&self, [row, ..]: [usize; 3]) -> [usize; 3] {
+        [row + 1, 0, 0]
+    }
+
+    #[inline(always)]
+    fn interior(&self, [row, ..]: [usize; 3]) -> Option<usize> {
+        Some(row * self.k)
+    }
+
+    #[inline(always)]
+    fn offset(&self, _: usize, _: usize) -> usize {
+        0
+    }
+
+    fn span(&self, rows: usize) -> usize {
+        rows.saturating_mul(self.k)
     }
 
     #[inline(always)]
@@ -69,8 +88,9 @@ impl Rows for MatrixRows {
 
 /// Scratch bytes that [`run`] needs; 0 for a shape that it refuses.
 pub fn scratch(caps: Caps, threads: usize, shape: &GemmShape, x: DType, codec: Codec) -> usize {
-    Size::new(shape.matrix(), shape.m, x, codec)
-        .map_or(0, |size| product::scratch(VARIANTS, caps, threads, &size))
+    Size::new(shape.matrix(), shape.m, x, codec).map_or(0, |size| {
+        product::scratch(VARIANTS, caps, threads, &size, &MatrixRows { k: shape.k })
+    })
 }
 
 /// Computes the product; dtypes as for [`crate::conv2d::run`]. `n` and `k` are

@@ -9,7 +9,7 @@ pub(super) const VARIANT: Variant<Kernel<MatrixRows>> = Variant {
     name: "scalar",
     needs: Caps::SCALAR,
     run: Kernel {
-        scratch: scalar::scratch,
+        scratch: scalar::scratch::<MatrixRows>,
         run: scalar::run::<MatrixRows>,
     },
 };

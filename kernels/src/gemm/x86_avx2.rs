@@ -1,4 +1,4 @@
-//! AVX2: decoded panels and a tile of 6 rows x 16 outputs, see
+//! AVX2: decoded panels and tiles, see
 //! [`isa::x86_avx2::product`](crate::isa::x86_avx2::product).
 
 use super::MatrixRows;
@@ -11,7 +11,7 @@ pub(super) const VARIANT: Variant<Kernel<MatrixRows>> = Variant {
     name: "x86_avx2",
     needs: Caps::AVX2,
     run: Kernel {
-        scratch: product::scratch,
+        scratch: product::scratch::<MatrixRows>,
         run: product::run::<MatrixRows>,
     },
 };

@@ -24,6 +24,8 @@ use crate::{Caps, Codec, Ctx, DType, Invalid, Variant, View, ViewMut};
 use core::ops::Range;
 
 pub(crate) mod scalar;
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod tiled;
 
 /// The largest number of products that a sum may have with activations of this
 /// dtype and weights of this codec: `max|w| * max|x| * k` fits an i32, where
@@ -49,6 +51,17 @@ pub(crate) trait Rows: Copy + Sync {
     fn kernel(&self) -> [usize; 2];
     /// Splits an output row's number into image, height and width.
     fn position(&self, row: usize) -> [usize; 3];
+    /// The position of the row after that of `position`.
+    fn after(&self, position: [usize; 3]) -> [usize; 3];
+    /// At most this many elements of `x` lie between the first and the last that
+    /// `rows` consecutive output rows read, both included.
+    fn span(&self, rows: usize) -> usize;
+    /// Index in `x` of channel 0 of group 0 that the kernel's first tap reads,
+    /// where all taps of the position lie inside of the input; the others are
+    /// then [`offset`](Self::offset) away.
+    fn interior(&self, position: [usize; 3]) -> Option<usize>;
+    /// How far the tap in line `y` and column `x` of the kernel is from the first.
+    fn offset(&self, y: usize, x: usize) -> usize;
     /// Where the input line begins that line `y` of the kernel reads, for
     /// [`source`](Self::source); `None` for zeros.
     fn line(&self, position: [usize; 3], y: usize) -> Option<usize>;
@@ -110,6 +123,7 @@ pub(crate) struct Problem<'a, R> {
     pub(crate) x: View<'a>,
     weights: &'a [u8],
     block_len: usize,
+    x_qmax: i32,
     pub(crate) finish: Finish<'a>,
 }
 
@@ -134,8 +148,15 @@ impl<'a, R: Rows> Problem<'a, R> {
             x,
             weights: w.bytes,
             block_len: size.codec.block_len(&size.matrix).ok_or(Invalid)?,
+            x_qmax: epilogue.x_qmax,
             finish,
         })
+    }
+
+    /// Whether two activations added fit a byte.
+    #[cfg(target_arch = "x86_64")]
+    pub(crate) fn is_i7(&self) -> bool {
+        (1..=63).contains(&self.x_qmax)
     }
 
     /// The packed weights of a unit.
@@ -163,7 +184,7 @@ impl<'a, R: Rows> Problem<'a, R> {
 /// What one variant of a family is.
 pub(crate) struct Kernel<R: 'static> {
     /// Scratch bytes for this many threads.
-    pub(crate) scratch: fn(&Size, usize) -> usize,
+    pub(crate) scratch: fn(&Size, &R, usize) -> usize,
     /// Computes. Unsafe to call without what the variant needs; scratch was
     /// checked to be as long as `scratch` says and aligned to 64 bytes.
     pub(crate) run: unsafe fn(&mut Ctx<'_>, &Problem<'_, R>),
@@ -175,8 +196,9 @@ pub(crate) fn scratch<R>(
     caps: Caps,
     threads: usize,
     size: &Size,
+    rows: &R,
 ) -> usize {
-    Variant::select(variants, caps).map_or(0, |v| (v.run.scratch)(size, threads.max(1)))
+    Variant::select(variants, caps).map_or(0, |v| (v.run.scratch)(size, rows, threads.max(1)))
 }
 
 /// Runs the variant that `ctx.caps` choose.
@@ -186,7 +208,8 @@ pub(crate) fn run<R>(
     problem: &Problem<'_, R>,
 ) -> Result<(), Invalid> {
     let variant = Variant::select(variants, ctx.caps).ok_or(Invalid)?;
-    ctx.check_scratch((variant.run.scratch)(&problem.size, ctx.threads()))?;
+    let scratch = (variant.run.scratch)(&problem.size, &problem.rows, ctx.threads());
+    ctx.check_scratch(scratch)?;
     // SAFETY: `select` chose what this CPU has; scratch was just checked.
     unsafe { (variant.run.run)(ctx, problem) };
     Ok(())
@@ -232,15 +255,5 @@ impl Split {
         let tiles = share(self.rows.div_ceil(self.tile), self.tasks, task);
         let rows = tiles.start * self.tile..(tiles.end * self.tile).min(self.rows);
         (0..self.units, rows)
-    }
-
-    /// The most units that a task has.
-    #[cfg(target_arch = "x86_64")]
-    pub(crate) fn units_per_task(&self) -> usize {
-        if self.by_units {
-            self.units.div_ceil(self.tasks)
-        } else {
-            self.units
-        }
     }
 }

@@ -77,7 +77,7 @@ integer!(i16);
 integer!(i8);
 
 /// No scratch.
-pub(crate) fn scratch(_: &Size, _: usize) -> usize {
+pub(crate) fn scratch<R>(_: &Size, _: &R, _: usize) -> usize {
     0
 }
 

@@ -20,6 +20,7 @@ pub(crate) struct Case {
     pub(crate) bytes: Vec<u8>,
     pub(crate) w_scale: Option<Vec<f32>>,
     pub(crate) x_scale: f32,
+    pub(crate) x_qmax: i32,
     pub(crate) bias: Option<Vec<f32>>,
     pub(crate) residual: Option<(Buffer, f32)>,
     pub(crate) activation: Unary,
@@ -56,7 +57,12 @@ impl Case {
         codec.unpack_f32(&matrix, &bytes, &mut weights).unwrap();
 
         let y_len = shape.batch * shape.output[0] * shape.output[1] * outputs;
-        let x = Buffer::random(x, shape.input_len().unwrap(), rng);
+        let mut x = Buffer::random(x, shape.input_len().unwrap(), rng);
+        let mut x_qmax = 0;
+        if let (Buffer::I8(x), true) = (&mut x, rng.below(2) > 0) {
+            x_qmax = 63;
+            x.iter_mut().for_each(|x| *x = (*x).clamp(-64, 62) + 1);
+        }
         let activations = [
             Unary::IDENTITY,
             Unary::new(UnaryKind::Relu),
@@ -86,6 +92,7 @@ impl Case {
             codec,
             w_scale: (rng.below(4) > 0).then(|| rng.f32s(outputs)),
             x_scale,
+            x_qmax,
             bias: (rng.below(2) > 0).then(|| rng.f32s(outputs)),
             residual: (rng.below(2) > 0).then(|| {
                 let values = Buffer::random(residual_type, y_len, rng);
@@ -147,6 +154,7 @@ impl Case {
     pub(crate) fn epilogue(&self) -> Epilogue<'_> {
         Epilogue {
             x_scale: self.x_scale,
+            x_qmax: self.x_qmax,
             bias: self.bias.as_deref(),
             residual: self.residual.as_ref().map(|(values, scale)| Residual {
                 values: values.view(),

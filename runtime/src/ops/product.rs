@@ -87,6 +87,7 @@ pub(super) fn epilogue<'a>(
     };
     Ok(Epilogue {
         x_scale: scale(io.input_scale(0), exec)?,
+        x_qmax: io.input(0)?.qmax as i32,
         bias,
         residual,
         activation: *activation,

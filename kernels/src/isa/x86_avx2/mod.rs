@@ -1,6 +1,7 @@
 //! AVX2 with FMA and F16C.
 
 pub(crate) mod codes;
-pub(crate) mod panel;
+pub(crate) mod lookup;
+mod panel;
 pub(crate) mod product;
 pub(crate) mod tile;

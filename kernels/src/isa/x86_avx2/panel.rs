@@ -12,8 +12,9 @@
 //! the activations there are zero.
 
 use super::codes::{Quad, quad};
-use crate::layout::{BLOCK, t2};
-use crate::{Codec, DType, Matrix};
+use crate::layout::{BLOCK, dense_i8, t2};
+use crate::product::tiled::Part;
+use crate::{Codec, Matrix};
 use core::arch::x86_64::*;
 
 /// The form of panel for one activation dtype.
@@ -29,56 +30,56 @@ pub(crate) trait Panel: Copy + Sync {
     ///
     /// The CPU has AVX2; `panel` has room for `k + count` rounded up to `STEP`.
     unsafe fn store(panel: *mut u8, k: usize, count: usize, quad: Quad);
+
+    /// Stores row `row` of a block of a dense codec at `k`; nothing where such a
+    /// panel does not hold the codec's weights.
+    ///
+    /// # Safety
+    ///
+    /// The CPU has AVX2 and F16C; `panel` has room for `k + 1` rounded up to
+    /// `STEP`.
+    unsafe fn store_dense(panel: *mut u8, k: usize, codec: Codec, block: &[u8], row: usize);
 }
 
-/// `STEP` and `WEIGHT` of a dtype that products take.
-pub(crate) fn form(x: DType) -> (usize, usize) {
-    match x {
-        DType::I8 => (<i8 as Panel>::STEP, <i8 as Panel>::WEIGHT),
-        DType::I16 => (<i16 as Panel>::STEP, <i16 as Panel>::WEIGHT),
-        _ => (<f32 as Panel>::STEP, <f32 as Panel>::WEIGHT),
-    }
-}
-
-/// Decodes a block into `panel`. [`Codec::F32`] has this form already.
+/// Decodes some of a block's weights into `panel`. [`Codec::F32`] has this form
+/// already.
 ///
 /// # Safety
 ///
-/// The CPU has AVX2 and F16C; `block` is a block of the array and `panel` has
-/// room for `taps * channels`, rounded up to `STEP`, times `16 * WEIGHT` bytes.
+/// The CPU has AVX2 and F16C; `block` is a block of the array, `part` lies in it,
+/// its channels begin at a multiple of 16, and `panel` has room for the part's
+/// taps and channels, rounded up to `STEP`, times `16 * WEIGHT` bytes.
 #[target_feature(enable = "avx2,f16c")]
-pub(crate) unsafe fn decode<T: Panel>(codec: Codec, matrix: &Matrix, block: &[u8], panel: *mut u8) {
-    let channels = matrix.channels;
+pub(crate) unsafe fn decode<P: Panel>(
+    codec: Codec,
+    matrix: &Matrix,
+    block: &[u8],
+    part: &Part,
+    panel: *mut u8,
+) {
+    let channels = part.channels.len();
     match codec {
         Codec::T2 | Codec::T5 | Codec::N12 => {
-            let quads = channels.next_multiple_of(t2::TAP_UNIT) / 4;
-            for tap in 0..matrix.taps {
+            let quads = matrix.channels.next_multiple_of(t2::TAP_UNIT) / 4;
+            for (i, tap) in part.taps.clone().enumerate() {
                 for channel in (0..channels).step_by(4) {
-                    let quad = quad(codec, block, tap * quads + channel / 4);
-                    let (k, count) = (tap * channels + channel, 4.min(channels - channel));
-                    // SAFETY: k + count <= taps * channels.
-                    unsafe { T::store(panel, k, count, quad) };
+                    let at = tap * quads + (part.channels.start + channel) / 4;
+                    let (k, count) = (i * channels + channel, 4.min(channels - channel));
+                    // SAFETY: k + count is within the part.
+                    unsafe { P::store(panel, k, count, quad(codec, block, at)) };
                 }
             }
         }
-        // SAFETY: dense codecs come with f32 activations only, whose panels have
-        // the room that is promised.
-        Codec::F16 if T::WEIGHT == 4 => unsafe { decode_f16(block, panel) },
-        _ => {}
-    }
-}
-
-/// # Safety
-///
-/// The CPU has AVX2 and F16C; `panel` has room for twice the block.
-#[target_feature(enable = "avx2,f16c")]
-unsafe fn decode_f16(block: &[u8], panel: *mut u8) {
-    for (i, eight) in block.as_chunks::<16>().0.iter().enumerate() {
-        // SAFETY: 16 bytes are read, 32 written at twice their index.
-        unsafe {
-            let halves = _mm_loadu_si128(eight.as_ptr().cast());
-            _mm256_storeu_ps(panel.add(i * 32).cast(), _mm256_cvtph_ps(halves));
+        Codec::F16 | Codec::I8 => {
+            for (i, tap) in part.taps.clone().enumerate() {
+                for channel in 0..channels {
+                    let row = tap * matrix.channels + part.channels.start + channel;
+                    // SAFETY: k is within the part.
+                    unsafe { P::store_dense(panel, i * channels + channel, codec, block, row) };
+                }
+            }
         }
+        Codec::Plain | Codec::F32 => {}
     }
 }
 
@@ -111,6 +112,25 @@ impl Panel for f32 {
                 // SAFETY: row k + j has room.
                 unsafe { _mm256_storeu_ps(panel.add(at).cast(), weights) };
             }
+        }
+    }
+
+    #[target_feature(enable = "avx2,f16c")]
+    unsafe fn store_dense(panel: *mut u8, k: usize, codec: Codec, block: &[u8], row: usize) {
+        for half in 0..2 {
+            let weights = if codec == Codec::F16 {
+                let halves = &block[row * BLOCK * 2 + half * 16..][..16];
+                // SAFETY: 16 bytes.
+                _mm256_cvtph_ps(unsafe { _mm_loadu_si128(halves.as_ptr().cast()) })
+            } else {
+                let bytes = &block[row * BLOCK + half * 8..][..8];
+                // SAFETY: 8 bytes.
+                let bytes = unsafe { _mm_loadl_epi64(bytes.as_ptr().cast()) };
+                _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(bytes))
+            };
+            let at = (k * BLOCK + half * 8) * Self::WEIGHT;
+            // SAFETY: row k has room.
+            unsafe { _mm256_storeu_ps(panel.add(at).cast(), weights) };
         }
     }
 }
@@ -156,6 +176,17 @@ impl Panel for i16 {
             unsafe { panel.add(at).cast::<i16>().write_unaligned(weight) };
         }
     }
+
+    #[target_feature(enable = "avx2")]
+    unsafe fn store_dense(panel: *mut u8, k: usize, codec: Codec, block: &[u8], row: usize) {
+        if codec == Codec::I8 {
+            for (o, w) in dense_i8::row(block, row).into_iter().enumerate() {
+                let at = k / 2 * BLOCK * 4 + (2 * o + k % 2) * Self::WEIGHT;
+                // SAFETY: the group of k has room.
+                unsafe { panel.add(at).cast::<i16>().write_unaligned(w.into()) };
+            }
+        }
+    }
 }
 
 impl Panel for i8 {
@@ -181,4 +212,6 @@ impl Panel for i8 {
             unsafe { panel.add(at).write(codes[4 * o + j]) };
         }
     }
+
+    unsafe fn store_dense(_: *mut u8, _: usize, _: Codec, _: &[u8], _: usize) {}
 }

@@ -1,15 +1,8 @@
-//! Register tiles: up to 6 input rows times a decoded panel of 16 outputs.
+//! Tiles that multiply: 6 output rows x one block, 12 registers of sums.
 //!
-//! ```text
-//! sums[0..R][0..16] = 0
-//! for each segment s:                        // a tap, or all of k at once
-//!     for k in 0..len:
-//!         sums[r][o] += rows[s][r][k] * panel[s * len + k][o]
-//! ```
-//!
-//! 12 of the 16 registers hold sums. Bounds on the way:
+//! Bounds on the way:
 //! - f32: one fused multiply-add a product, k ascending;
-//! - i16: `madd` adds two products, `|x * w| <= 2 * 32768`, exactly in i32;
+//! - i16: `madd` adds two products, `|x * w| <= 32768 * 128`, exactly in i32;
 //! - i8: `maddubs` adds two products of a code in 0..=3 and an i8 in i16,
 //!   `|pair| <= 768`; 32 of them, at most 24576, are added in i16 before they
 //!   are widened. As codes are trits plus one, the row's own sum is taken off at
@@ -17,177 +10,268 @@
 //!
 //! i32 sums wrap, which [`max_k`](crate::max_k) excludes for valid weights.
 
-use super::panel::Panel;
+use super::panel::{Panel, decode};
+use crate::epilogue::Finish;
 use crate::layout::BLOCK;
+use crate::product::tiled::{Chunk, Part, Segments, Tile};
+use crate::{Codec, Matrix};
 use core::arch::x86_64::*;
-use core::array::from_fn;
+use core::ops::Range;
 
 /// Input rows of a tile.
-pub(crate) const TILE: usize = 6;
+const ROWS: usize = 6;
 
-/// Sums as the epilogue takes them.
-pub(crate) type Sums = [[f32; BLOCK]; TILE];
+/// f32 activations.
+pub(crate) enum F32 {}
+/// i16 activations.
+pub(crate) enum I16 {}
+/// i8 activations and ternary weights.
+pub(crate) enum I8 {}
+/// i8 activations and i8 weights, multiplied as i16.
+pub(crate) enum WideI8 {}
 
-/// Rows of a tile: `segments * TILE` pointers, of which the first `R` of each
-/// segment are used, to `len` elements each.
-#[derive(Clone, Copy)]
-pub(crate) struct Segments<T> {
-    /// `[segment][TILE]`.
-    pub(crate) rows: *const *const T,
-    /// How many.
-    pub(crate) segments: usize,
-    /// Elements of each, a multiple of `STEP`.
-    pub(crate) len: usize,
+/// What every tile of this file has in common.
+macro_rules! tile {
+    ($name:ident, $x:ty, $row:ty, $panel:ty, $add:ident, { $($more:item)* }) => {
+        impl Tile for $name {
+            type X = $x;
+            type Row = $row;
+            const ROWS: usize = ROWS;
+            const BLOCKS: usize = 1;
+            const STEP: usize = <$panel as Panel>::STEP;
+            const GROUP: usize = <$panel as Panel>::STEP * <$panel as Panel>::WEIGHT * BLOCK;
+            const UNIT: usize = size_of::<$row>();
+            $($more)*
+
+            #[target_feature(enable = "avx2,f16c")]
+            unsafe fn decode(
+                codec: Codec,
+                matrix: &Matrix,
+                block: &[u8],
+                part: &Part,
+                panel: *mut u8,
+            ) {
+                // SAFETY: the caller's promises are the same.
+                unsafe { decode::<$panel>(codec, matrix, block, part, panel) };
+            }
+
+            #[target_feature(enable = "avx2,fma")]
+            unsafe fn add(chunk: &Chunk<'_>) {
+                // SAFETY: the caller's promises are the same.
+                unsafe {
+                    match chunk.segments.rows {
+                        1 => $add::<1>(chunk),
+                        2 => $add::<2>(chunk),
+                        3 => $add::<3>(chunk),
+                        4 => $add::<4>(chunk),
+                        5 => $add::<5>(chunk),
+                        _ => $add::<ROWS>(chunk),
+                    }
+                }
+            }
+
+            unsafe fn finish(
+                finish: &Finish<'_>,
+                rows: Range<usize>,
+                outputs: Range<usize>,
+                sums: *mut f32,
+            ) {
+                // SAFETY: the caller's promises; a row of sums has one block.
+                unsafe { finish.x86_avx2_rows(rows, outputs, sums, BLOCK) };
+            }
+        }
+    };
 }
 
-impl<T> Segments<T> {
-    /// The rows of one segment.
-    ///
-    /// # Safety
-    ///
-    /// `segment` is below `segments`, and the pointers were written.
+tile!(F32, f32, f32, f32, add_f32, {
+    fn in_place(codec: Codec) -> bool {
+        codec == Codec::F32
+    }
+
+    fn gather(x: &[f32], row: &mut [f32]) {
+        row.copy_from_slice(x);
+    }
+});
+
+tile!(I16, i16, i16, i16, add_i16, {
+    fn gather(x: &[i16], row: &mut [i16]) {
+        row.copy_from_slice(x);
+    }
+});
+
+tile!(WideI8, i8, i16, i16, add_i16, {
+    const GATHER: bool = true;
+
+    fn gather(x: &[i8], row: &mut [i16]) {
+        for (row, x) in row.iter_mut().zip(x) {
+            *row = i16::from(*x);
+        }
+    }
+});
+
+tile!(I8, i8, i8, i8, add_i8, {
     #[inline(always)]
-    unsafe fn get<const R: usize>(&self, segment: usize) -> [*const T; R] {
-        // SAFETY: R <= TILE pointers per segment.
-        from_fn(|r| unsafe { *self.rows.add(segment * TILE + r) })
-    }
-}
-
-/// The tile of one activation dtype.
-pub(crate) trait Tile: Panel {
-    /// The sum of each row's activations, where `tile` needs it.
-    ///
-    /// # Safety
-    ///
-    /// The CPU has AVX2; `rows` hold what [`Segments`] says.
-    unsafe fn row_sums(rows: &Segments<Self>, count: usize) -> [i32; TILE];
-
-    /// The first `R` rows' sums of products.
-    ///
-    /// # Safety
-    ///
-    /// The CPU has AVX2 and FMA; `rows` hold what [`Segments`] says, and the
-    /// panel is decoded for `segments * len` k.
-    unsafe fn tile<const R: usize>(
-        rows: &Segments<Self>,
-        panel: *const u8,
-        row_sums: &[i32; TILE],
-        sums: &mut Sums,
-    );
-
-    /// [`tile`](Self::tile) with `R` known when running.
-    ///
-    /// # Safety
-    ///
-    /// As for [`tile`](Self::tile).
-    #[target_feature(enable = "avx2,fma")]
-    unsafe fn tile_of(
-        count: usize,
-        rows: &Segments<Self>,
-        panel: *const u8,
-        row_sums: &[i32; TILE],
-        sums: &mut Sums,
-    ) {
-        // SAFETY: the caller's promises are the same.
-        unsafe {
-            match count {
-                1 => Self::tile::<1>(rows, panel, row_sums, sums),
-                2 => Self::tile::<2>(rows, panel, row_sums, sums),
-                3 => Self::tile::<3>(rows, panel, row_sums, sums),
-                4 => Self::tile::<4>(rows, panel, row_sums, sums),
-                5 => Self::tile::<5>(rows, panel, row_sums, sums),
-                _ => Self::tile::<TILE>(rows, panel, row_sums, sums),
-            }
+    fn gather(x: &[i8], row: &mut [i8]) {
+        // Some twenty bytes: a call of memcpy costs more.
+        const LEN: usize = 8;
+        let last = x.len().checked_sub(LEN);
+        let (to, rest) = row.as_chunks_mut::<LEN>();
+        let (from, x_rest) = x.as_chunks::<LEN>();
+        to.copy_from_slice(from);
+        if let Some(last) = last {
+            row[last..].copy_from_slice(&x[last..]);
+        } else {
+            rest.iter_mut().zip(x_rest).for_each(|(to, x)| *to = *x);
         }
     }
-}
 
-impl Tile for f32 {
-    unsafe fn row_sums(_: &Segments<f32>, _: usize) -> [i32; TILE] {
-        [0; TILE]
-    }
-
-    #[target_feature(enable = "avx2,fma")]
-    unsafe fn tile<const R: usize>(
-        rows: &Segments<f32>,
-        panel: *const u8,
-        _: &[i32; TILE],
-        sums: &mut Sums,
-    ) {
-        let mut sum = [[_mm256_setzero_ps(); 2]; R];
-        let mut weights = panel.cast::<f32>();
-        for segment in 0..rows.segments {
-            // SAFETY: segment < segments.
-            let x: [*const f32; R] = unsafe { rows.get(segment) };
-            for k in 0..rows.len {
-                // SAFETY: the panel has a row of 16 for every k of every segment.
-                let w = unsafe { [_mm256_loadu_ps(weights), _mm256_loadu_ps(weights.add(8))] };
-                // SAFETY: stays within the panel, or one past its end.
-                weights = unsafe { weights.add(BLOCK) };
-                for r in 0..R {
-                    // SAFETY: every row has len elements.
-                    let x = unsafe { _mm256_set1_ps(*x[r].add(k)) };
-                    sum[r][0] = _mm256_fmadd_ps(x, w[0], sum[r][0]);
-                    sum[r][1] = _mm256_fmadd_ps(x, w[1], sum[r][1]);
+    #[target_feature(enable = "avx2")]
+    unsafe fn row_sums(segments: &Segments, sums: &mut [i32]) {
+        let (ones, ones_16) = (_mm256_set1_epi8(1), _mm256_set1_epi16(1));
+        for (r, sum) in sums.iter_mut().enumerate().take(segments.rows) {
+            let mut wide = _mm256_setzero_si256();
+            for segment in 0..segments.count {
+                // SAFETY: the row's pointer was written; it has len elements.
+                let x = unsafe {
+                    let x = *segments.pointers.add(segment * ROWS + r);
+                    core::slice::from_raw_parts(x.cast::<i8>(), segments.len)
+                };
+                let (vectors, rest) = x.as_chunks::<32>();
+                for x in vectors {
+                    // SAFETY: 32 bytes.
+                    let x = unsafe { _mm256_loadu_si256(x.as_ptr().cast()) };
+                    let pairs = _mm256_maddubs_epi16(ones, x);
+                    wide = _mm256_add_epi32(wide, _mm256_madd_epi16(pairs, ones_16));
+                }
+                for x in rest {
+                    *sum = sum.wrapping_add(i32::from(*x));
                 }
             }
-        }
-        for r in 0..R {
-            let out = sums[r].as_mut_ptr();
-            // SAFETY: 16 floats.
-            unsafe {
-                _mm256_storeu_ps(out, sum[r][0]);
-                _mm256_storeu_ps(out.add(8), sum[r][1]);
-            }
+            let mut lanes = [0i32; 8];
+            // SAFETY: 32 bytes.
+            unsafe { _mm256_storeu_si256(lanes.as_mut_ptr().cast(), wide) };
+            *sum = lanes.iter().fold(*sum, |a, b| a.wrapping_add(*b));
         }
     }
-}
+});
 
-/// Converts and stores 16 sums of a row.
+/// The waiting sums of `R` rows, two registers each. Loops rather than `map`,
+/// here and below: closures of this feature level would not be inlined there.
+///
+/// # Safety
+///
+/// They are there.
 #[target_feature(enable = "avx2")]
-fn store_i32(sum: [__m256i; 2], out: &mut [f32; BLOCK]) {
-    let out = out.as_mut_ptr();
-    // SAFETY: 16 floats.
+#[inline]
+unsafe fn load_sums<const R: usize>(chunk: &Chunk<'_>) -> [[__m256i; 2]; R] {
+    let mut sums = [[_mm256_setzero_si256(); 2]; R];
+    if !chunk.first {
+        for (r, sums) in sums.iter_mut().enumerate() {
+            // SAFETY: 64 bytes a row.
+            *sums = unsafe { load_group(chunk.sums.add(r * 64)) };
+        }
+    }
+    sums
+}
+
+/// Stores a row's sums.
+///
+/// # Safety
+///
+/// There is room for them.
+#[target_feature(enable = "avx2")]
+#[inline]
+unsafe fn store_sums(chunk: &Chunk<'_>, r: usize, low: __m256i, high: __m256i) {
+    // SAFETY: 64 bytes a row.
     unsafe {
-        _mm256_storeu_ps(out, _mm256_cvtepi32_ps(sum[0]));
-        _mm256_storeu_ps(out.add(8), _mm256_cvtepi32_ps(sum[1]));
+        let at = chunk.sums.add(r * 64);
+        _mm256_storeu_si256(at.cast(), low);
+        _mm256_storeu_si256(at.add(32).cast(), high);
     }
 }
 
-impl Tile for i16 {
-    unsafe fn row_sums(_: &Segments<i16>, _: usize) -> [i32; TILE] {
-        [0; TILE]
+/// Stores a row's i32 sums, as f32 after the last chunk.
+///
+/// # Safety
+///
+/// As for [`store_sums`].
+#[target_feature(enable = "avx2")]
+#[inline]
+unsafe fn store_i32(chunk: &Chunk<'_>, r: usize, [mut low, mut high]: [__m256i; 2]) {
+    if chunk.last {
+        low = _mm256_castps_si256(_mm256_cvtepi32_ps(low));
+        high = _mm256_castps_si256(_mm256_cvtepi32_ps(high));
     }
+    // SAFETY: the caller's promise.
+    unsafe { store_sums(chunk, r, low, high) };
+}
 
-    #[target_feature(enable = "avx2,fma")]
-    unsafe fn tile<const R: usize>(
-        rows: &Segments<i16>,
-        panel: *const u8,
-        _: &[i32; TILE],
-        sums: &mut Sums,
-    ) {
-        let mut sum = [[_mm256_setzero_si256(); 2]; R];
-        let mut weights = panel;
-        for segment in 0..rows.segments {
-            // SAFETY: segment < segments.
-            let x: [*const i16; R] = unsafe { rows.get(segment) };
-            for k in (0..rows.len).step_by(Self::STEP) {
-                // SAFETY: the panel has 64 bytes for every two k of every segment.
-                let w = unsafe { load_group(weights) };
-                // SAFETY: stays within the panel, or one past its end.
-                weights = unsafe { weights.add(64) };
-                for r in 0..R {
-                    // SAFETY: len is even, so that two elements are there.
-                    let x = unsafe { x[r].add(k).cast::<i32>().read_unaligned() };
-                    let x = _mm256_set1_epi32(x);
-                    sum[r][0] = _mm256_add_epi32(sum[r][0], _mm256_madd_epi16(x, w[0]));
-                    sum[r][1] = _mm256_add_epi32(sum[r][1], _mm256_madd_epi16(x, w[1]));
-                }
+#[target_feature(enable = "avx2,fma")]
+unsafe fn add_f32<const R: usize>(chunk: &Chunk<'_>) {
+    // SAFETY: the caller promises room for R rows.
+    let waiting = unsafe { load_sums::<R>(chunk) };
+    let mut sum = [[_mm256_setzero_ps(); 2]; R];
+    for r in 0..R {
+        sum[r] = [
+            _mm256_castsi256_ps(waiting[r][0]),
+            _mm256_castsi256_ps(waiting[r][1]),
+        ];
+    }
+    let mut weights = chunk.panels.cast::<f32>();
+    for segment in 0..chunk.segments.count {
+        // SAFETY: segment < count.
+        let x = unsafe { chunk.segments.get::<R, ROWS>(segment) };
+        for k in 0..chunk.segments.len {
+            // SAFETY: the panel has a row of 16 for every k of every segment.
+            let w = unsafe { [_mm256_loadu_ps(weights), _mm256_loadu_ps(weights.add(8))] };
+            // SAFETY: stays within the panel, or one past its end.
+            weights = unsafe { weights.add(BLOCK) };
+            for r in 0..R {
+                // SAFETY: every row has len elements.
+                let x = unsafe { _mm256_set1_ps(*x[r].cast::<f32>().add(k)) };
+                sum[r][0] = _mm256_fmadd_ps(x, w[0], sum[r][0]);
+                sum[r][1] = _mm256_fmadd_ps(x, w[1], sum[r][1]);
             }
         }
-        for r in 0..R {
-            store_i32(sum[r], &mut sums[r]);
+    }
+    for (r, [low, high]) in sum.into_iter().enumerate() {
+        // SAFETY: as above.
+        unsafe {
+            store_sums(
+                chunk,
+                r,
+                _mm256_castps_si256(low),
+                _mm256_castps_si256(high),
+            )
+        };
+    }
+}
+
+#[target_feature(enable = "avx2")]
+unsafe fn add_i16<const R: usize>(chunk: &Chunk<'_>) {
+    // SAFETY: the caller promises room for R rows.
+    let mut sum = unsafe { load_sums::<R>(chunk) };
+    let mut weights = chunk.panels;
+    for segment in 0..chunk.segments.count {
+        // SAFETY: segment < count.
+        let x = unsafe { chunk.segments.get::<R, ROWS>(segment) };
+        for pair in 0..chunk.segments.len / 2 {
+            // SAFETY: the panel has 64 bytes for every two k of every segment.
+            let w = unsafe { load_group(weights) };
+            // SAFETY: stays within the panel, or one past its end.
+            weights = unsafe { weights.add(64) };
+            for r in 0..R {
+                // SAFETY: len is even, so that two elements are there.
+                let x = unsafe { x[r].cast::<i32>().add(pair).read_unaligned() };
+                let x = _mm256_set1_epi32(x);
+                sum[r][0] = _mm256_add_epi32(sum[r][0], _mm256_madd_epi16(x, w[0]));
+                sum[r][1] = _mm256_add_epi32(sum[r][1], _mm256_madd_epi16(x, w[1]));
+            }
         }
+    }
+    for (r, sum) in sum.into_iter().enumerate() {
+        // SAFETY: as above.
+        unsafe { store_i32(chunk, r, sum) };
     }
 }
 
@@ -207,92 +291,57 @@ unsafe fn load_group(weights: *const u8) -> [__m256i; 2] {
     }
 }
 
-impl Tile for i8 {
-    #[target_feature(enable = "avx2")]
-    unsafe fn row_sums(rows: &Segments<i8>, count: usize) -> [i32; TILE] {
-        let (ones, ones_16) = (_mm256_set1_epi8(1), _mm256_set1_epi16(1));
-        let mut sums = [0i32; TILE];
-        for (r, sum) in sums.iter_mut().enumerate().take(count) {
-            let mut wide = _mm256_setzero_si256();
-            for segment in 0..rows.segments {
-                // SAFETY: segment < segments; every row has len elements.
-                let x = unsafe {
-                    let x = *rows.rows.add(segment * TILE + r);
-                    core::slice::from_raw_parts(x, rows.len)
-                };
-                let (vectors, rest) = x.as_chunks::<32>();
-                for x in vectors {
-                    // SAFETY: 32 bytes.
-                    let x = unsafe { _mm256_loadu_si256(x.as_ptr().cast()) };
-                    let pairs = _mm256_maddubs_epi16(ones, x);
-                    wide = _mm256_add_epi32(wide, _mm256_madd_epi16(pairs, ones_16));
-                }
-                for x in rest {
-                    *sum = sum.wrapping_add(i32::from(*x));
+#[target_feature(enable = "avx2")]
+unsafe fn add_i8<const R: usize>(chunk: &Chunk<'_>) {
+    /// Pairs that are added in i16.
+    const NARROW: usize = 32;
+
+    let ones = _mm256_set1_epi16(1);
+    // SAFETY: the caller promises room for R rows.
+    let mut wide = unsafe { load_sums::<R>(chunk) };
+    let mut narrow = [[_mm256_setzero_si256(); 2]; R];
+    let mut pending = 0;
+    let mut weights = chunk.panels;
+    for segment in 0..chunk.segments.count {
+        // SAFETY: segment < count.
+        let x = unsafe { chunk.segments.get::<R, ROWS>(segment) };
+        let groups = chunk.segments.len / 4;
+        let mut group = 0;
+        while group < groups {
+            let end = groups.min(group + NARROW - pending);
+            pending += end - group;
+            for group in group..end {
+                // SAFETY: the panel has 64 bytes for every four k of every segment.
+                let w = unsafe { load_group(weights) };
+                // SAFETY: stays within the panel, or one past its end.
+                weights = unsafe { weights.add(64) };
+                for r in 0..R {
+                    // SAFETY: len is a multiple of four, so that four elements are there.
+                    let x = unsafe { x[r].cast::<i32>().add(group).read_unaligned() };
+                    let x = _mm256_set1_epi32(x);
+                    narrow[r][0] = _mm256_add_epi16(narrow[r][0], _mm256_maddubs_epi16(w[0], x));
+                    narrow[r][1] = _mm256_add_epi16(narrow[r][1], _mm256_maddubs_epi16(w[1], x));
                 }
             }
-            let mut lanes = [0i32; 8];
-            // SAFETY: 32 bytes.
-            unsafe { _mm256_storeu_si256(lanes.as_mut_ptr().cast(), wide) };
-            *sum = lanes.iter().fold(*sum, |a, b| a.wrapping_add(*b));
+            group = end;
+            if pending == NARROW {
+                pending = 0;
+                for r in 0..R {
+                    widen(&mut wide[r], &mut narrow[r], ones);
+                }
+            }
         }
-        sums
     }
-
-    #[target_feature(enable = "avx2,fma")]
-    unsafe fn tile<const R: usize>(
-        rows: &Segments<i8>,
-        panel: *const u8,
-        row_sums: &[i32; TILE],
-        sums: &mut Sums,
-    ) {
-        /// Pairs that are added in i16.
-        const NARROW: usize = 32;
-
-        let ones = _mm256_set1_epi16(1);
-        let mut wide = [[_mm256_setzero_si256(); 2]; R];
-        let mut narrow = [[_mm256_setzero_si256(); 2]; R];
-        let mut pending = 0;
-        let mut weights = panel;
-        for segment in 0..rows.segments {
-            // SAFETY: segment < segments.
-            let x: [*const i8; R] = unsafe { rows.get(segment) };
-            let groups = rows.len / Self::STEP;
-            let mut group = 0;
-            while group < groups {
-                let end = groups.min(group + NARROW - pending);
-                pending += end - group;
-                for group in group..end {
-                    // SAFETY: the panel has 64 bytes for every four k of every segment.
-                    let w = unsafe { load_group(weights) };
-                    // SAFETY: stays within the panel, or one past its end.
-                    weights = unsafe { weights.add(64) };
-                    for r in 0..R {
-                        let x = x[r].wrapping_add(group * Self::STEP).cast::<i32>();
-                        // SAFETY: len is a multiple of four, so that four elements are there.
-                        let x = unsafe { x.read_unaligned() };
-                        let x = _mm256_set1_epi32(x);
-                        narrow[r][0] =
-                            _mm256_add_epi16(narrow[r][0], _mm256_maddubs_epi16(w[0], x));
-                        narrow[r][1] =
-                            _mm256_add_epi16(narrow[r][1], _mm256_maddubs_epi16(w[1], x));
-                    }
-                }
-                group = end;
-                if pending == NARROW {
-                    pending = 0;
-                    for r in 0..R {
-                        widen(&mut wide[r], &mut narrow[r], ones);
-                    }
-                }
+    for r in 0..R {
+        widen(&mut wide[r], &mut narrow[r], ones);
+        if chunk.last {
+            let row_sum = _mm256_set1_epi32(chunk.row_sums[r]);
+            for sum in &mut wide[r] {
+                *sum = _mm256_sub_epi32(*sum, row_sum);
             }
         }
-        for r in 0..R {
-            widen(&mut wide[r], &mut narrow[r], ones);
-            let row_sum = _mm256_set1_epi32(row_sums[r]);
-            let sum = wide[r].map(|s| _mm256_sub_epi32(s, row_sum));
-            store_i32(sum, &mut sums[r]);
-        }
+        // SAFETY: as above.
+        unsafe { store_i32(chunk, r, wide[r]) };
     }
 }
 

@@ -1,0 +1,254 @@
+//! The tile that looks sums up: n12 weights and i7 activations.
+//!
+//! Four activations and two pairs of n12 weights have 16 possible sums; a nibble
+//! of the packed weights is the index. For every four activations the 16 sums
+//! are made once, each plus 128 so that it is an unsigned byte (`|sum| <= 126`),
+//! and `pshufb` then looks up 16 outputs in each half of a register:
+//!
+//! ```text
+//! table   [4 activations]  [16]       u8
+//! panel   [k / 8]          [2][16]    u8   index of outputs 0..16 for k..k+4 and k+4..k+8
+//! ```
+//!
+//! Sums are added in 16-bit lanes: once as they are, `even + 256 * odd`, and once
+//! shifted, `odd`. At the end the even ones come out by subtraction. A lane has
+//! room for [`NARROW`] steps; with their bias taken off, both halves of a register
+//! together stay within i16.
+
+use crate::epilogue::Finish;
+use crate::layout::{BLOCK, PANEL_BYTES, n12, t2};
+use crate::product::tiled::{Chunk, Part, Tile};
+use crate::{Codec, Matrix};
+use core::arch::x86_64::*;
+use core::ops::Range;
+
+/// Blocks of a tile: 12 registers of sums.
+const BLOCKS: usize = 6;
+/// k values that one register looks up.
+const STEP: usize = 8;
+/// Steps that are added in 16 bits: `2 * 126 * 128 <= 32767`, and
+/// `254 * 128 <= 65535`.
+const NARROW: usize = 128;
+/// What a table's bytes have above their sums.
+const BIAS: u8 = 128;
+
+/// i7 activations and n12 weights.
+pub(crate) enum N12 {}
+
+impl Tile for N12 {
+    type X = i8;
+    type Row = i8;
+    const ROWS: usize = 1;
+    const BLOCKS: usize = BLOCKS;
+    const STEP: usize = STEP;
+    const GROUP: usize = 2 * BLOCK;
+    const UNIT: usize = 4;
+    const TABLES: bool = true;
+    const ZERO: u8 = BIAS;
+
+    fn gather(_: &[i8], _: &mut [i8]) {}
+
+    #[target_feature(enable = "avx2")]
+    unsafe fn tables(x: &[i8], tables: *mut u8) {
+        let lanes = |low: [i8; 16]| {
+            // SAFETY: 16 bytes.
+            let low = unsafe { _mm_loadu_si128(low.as_ptr().cast()) };
+            let high = _mm_add_epi8(low, _mm_set1_epi8(4));
+            _mm256_set_m128i(high, low)
+        };
+        let both = |lane: [i8; 16]| {
+            // SAFETY: 16 bytes.
+            unsafe { _mm256_broadcastsi128_si256(_mm_loadu_si128(lane.as_ptr().cast())) }
+        };
+        // Bits of the index: side and sign of the first pair, of the second.
+        let first = lanes([0, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0, 1]);
+        let second = lanes([2, 2, 2, 2, 3, 3, 3, 3, 2, 2, 2, 2, 3, 3, 3, 3]);
+        let first_sign = both([1, 1, -1, -1, 1, 1, -1, -1, 1, 1, -1, -1, 1, 1, -1, -1]);
+        let second_sign = both([1, 1, 1, 1, 1, 1, 1, 1, -1, -1, -1, -1, -1, -1, -1, -1]);
+        let bias = _mm256_set1_epi8(BIAS as i8);
+        for (i, x) in x.as_chunks::<STEP>().0.iter().enumerate() {
+            let x = _mm256_set1_epi64x(i64::from_le_bytes(x.map(|x| x as u8)));
+            let first = _mm256_sign_epi8(_mm256_shuffle_epi8(x, first), first_sign);
+            let second = _mm256_sign_epi8(_mm256_shuffle_epi8(x, second), second_sign);
+            let sums = _mm256_xor_si256(_mm256_add_epi8(first, second), bias);
+            // SAFETY: the caller promises four bytes for each element.
+            unsafe { _mm256_storeu_si256(tables.add(i * 32).cast(), sums) };
+        }
+    }
+
+    #[target_feature(enable = "avx2")]
+    unsafe fn decode(_: Codec, matrix: &Matrix, block: &[u8], part: &Part, panel: *mut u8) {
+        // Byte 4 * o + j to byte 4 * j + o within each half: then the dwords of
+        // the four quarters of a panel are those of one j.
+        let by_byte = _mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+        let nibble = _mm_set1_epi8(15);
+        let stride = matrix.channels.next_multiple_of(t2::TAP_UNIT);
+        let mut to = panel;
+        for tap in part.taps.clone() {
+            let (first, end) = (
+                tap * stride + part.channels.start,
+                tap * stride + part.channels.end,
+            );
+            let mut k = first;
+            while k < end {
+                let bytes = &block[k / n12::PANEL_K * PANEL_BYTES..][..PANEL_BYTES];
+                let mut quarters = [_mm_setzero_si128(); 4];
+                for (i, quarter) in quarters.iter_mut().enumerate() {
+                    // SAFETY: 64 bytes.
+                    let bytes = unsafe { _mm_loadu_si128(bytes.as_ptr().add(16 * i).cast()) };
+                    *quarter = _mm_shuffle_epi8(bytes, by_byte);
+                }
+                let [a, b, c, d] = quarters;
+                let (ab, cd) = (_mm_unpacklo_epi32(a, b), _mm_unpacklo_epi32(c, d));
+                let (ef, gh) = (_mm_unpackhi_epi32(a, b), _mm_unpackhi_epi32(c, d));
+                let outputs = [
+                    _mm_unpacklo_epi64(ab, cd),
+                    _mm_unpackhi_epi64(ab, cd),
+                    _mm_unpacklo_epi64(ef, gh),
+                    _mm_unpackhi_epi64(ef, gh),
+                ];
+                let from = k % n12::PANEL_K / STEP;
+                let until = (from + (end - k) / STEP).min(n12::PANEL_K / STEP);
+                for pairs in &outputs[from..until] {
+                    let low = _mm_and_si128(*pairs, nibble);
+                    let high = _mm_and_si128(_mm_srli_epi16(*pairs, 4), nibble);
+                    // SAFETY: 32 bytes for every step of the part.
+                    unsafe {
+                        _mm_storeu_si128(to.cast(), low);
+                        _mm_storeu_si128(to.add(16).cast(), high);
+                        to = to.add(32);
+                    }
+                }
+                k += (until - from).max(1) * STEP;
+            }
+        }
+    }
+
+    #[target_feature(enable = "avx2")]
+    unsafe fn add(chunk: &Chunk<'_>) {
+        // SAFETY: the caller's promises are the same.
+        unsafe {
+            match chunk.blocks {
+                1 => add::<1>(chunk),
+                2 => add::<2>(chunk),
+                3 => add::<3>(chunk),
+                4 => add::<4>(chunk),
+                5 => add::<5>(chunk),
+                _ => add::<BLOCKS>(chunk),
+            }
+        }
+    }
+
+    unsafe fn finish(
+        finish: &Finish<'_>,
+        rows: Range<usize>,
+        outputs: Range<usize>,
+        sums: *mut f32,
+    ) {
+        // SAFETY: the caller's promises; a row of sums has BLOCKS blocks.
+        unsafe { finish.x86_avx2_rows(rows, outputs, sums, BLOCKS * BLOCK) };
+    }
+}
+
+/// # Safety
+///
+/// As for [`Tile::add`], with `Q` blocks.
+#[target_feature(enable = "avx2")]
+unsafe fn add<const Q: usize>(chunk: &Chunk<'_>) {
+    let sums = chunk.sums.cast::<i32>();
+    let mut first = chunk.first;
+    let mut both = [_mm256_setzero_si256(); Q];
+    let mut odd = [_mm256_setzero_si256(); Q];
+    let mut panels = chunk.panels;
+    let mut pending = 0;
+    let steps = chunk.segments.len / STEP;
+    for segment in 0..chunk.segments.count {
+        // SAFETY: segment < count.
+        let [table] = unsafe { chunk.segments.get::<1, 1>(segment) };
+        let mut step = 0;
+        while step < steps {
+            let end = steps.min(step + NARROW - pending);
+            pending += end - step;
+            for at in (step * 32..end * 32).step_by(32) {
+                // SAFETY: a segment has 32 bytes of tables for every step.
+                let table = unsafe { _mm256_loadu_si256(table.add(at).cast()) };
+                for q in 0..Q {
+                    // SAFETY: a panel has 32 bytes for every step of every segment.
+                    let index = unsafe { _mm256_loadu_si256(panels.add(q * chunk.stride).cast()) };
+                    let sum = _mm256_shuffle_epi8(table, index);
+                    both[q] = _mm256_add_epi16(both[q], sum);
+                    odd[q] = _mm256_add_epi16(odd[q], _mm256_srli_epi16(sum, 8));
+                }
+                // SAFETY: stays within the panel, or one past its end.
+                panels = unsafe { panels.add(32) };
+            }
+            step = end;
+            if pending == NARROW {
+                // SAFETY: the caller promises room for Q blocks.
+                unsafe { widen(sums, first, pending, &mut both, &mut odd) };
+                (pending, first) = (0, false);
+            }
+        }
+    }
+    // SAFETY: as above.
+    unsafe { widen(sums, first, pending, &mut both, &mut odd) };
+    if chunk.last {
+        for eight in 0..2 * Q {
+            // SAFETY: as above.
+            unsafe {
+                let at = sums.add(8 * eight);
+                let sum = _mm256_cvtepi32_ps(_mm256_loadu_si256(at.cast()));
+                _mm256_storeu_ps(at.cast(), sum);
+            }
+        }
+    }
+}
+
+/// Moves what `steps` steps summed to the i32 sums; writes them if they are the
+/// first.
+///
+/// # Safety
+///
+/// There is room for `Q` blocks of sums.
+#[target_feature(enable = "avx2")]
+unsafe fn widen<const Q: usize>(
+    sums: *mut i32,
+    first: bool,
+    steps: usize,
+    both: &mut [__m256i; Q],
+    odd: &mut [__m256i; Q],
+) {
+    let bias = _mm256_set1_epi16((usize::from(BIAS) * steps) as i16);
+    for q in 0..Q {
+        let even = _mm256_sub_epi16(both[q], _mm256_slli_epi16(odd[q], 8));
+        let (even, odd_sums) = (_mm256_sub_epi16(even, bias), _mm256_sub_epi16(odd[q], bias));
+        let (even, odd_sums) = (halves(even), halves(odd_sums));
+        let eights = [
+            _mm_unpacklo_epi16(even, odd_sums),
+            _mm_unpackhi_epi16(even, odd_sums),
+        ];
+        for (i, eight) in eights.into_iter().enumerate() {
+            // SAFETY: the caller's promise.
+            unsafe {
+                let at = sums.add(q * BLOCK + 8 * i).cast();
+                let mut sum = _mm256_cvtepi16_epi32(eight);
+                if !first {
+                    sum = _mm256_add_epi32(sum, _mm256_loadu_si256(at));
+                }
+                _mm256_storeu_si256(at, sum);
+            }
+        }
+        both[q] = _mm256_setzero_si256();
+        odd[q] = _mm256_setzero_si256();
+    }
+}
+
+/// Adds both halves, which are sums of the same outputs.
+#[target_feature(enable = "avx2")]
+#[inline]
+fn halves(sums: __m256i) -> __m128i {
+    _mm_add_epi16(
+        _mm256_castsi256_si128(sums),
+        _mm256_extracti128_si256(sums, 1),
+    )
+}
