@@ -1,9 +1,10 @@
 //! The epilogue eight outputs at a time. The same operations in the same order
 //! as [`Finish::scalar`], none of them fused, so the results are the same bits.
 
-use super::{Finish, Out};
+use super::{Finish, Out, Residual};
 use crate::View;
 use crate::eltwise::{Unary, UnaryKind, x86_avx2 as eltwise};
+use crate::par::Shared;
 use core::arch::x86_64::*;
 use core::ops::Range;
 
@@ -38,8 +39,39 @@ impl Finish<'_> {
         sums: *mut f32,
         stride: usize,
     ) {
+        let mut done = 0;
+        if let Out::I8(y) = &self.y {
+            let residual = match &self.residual {
+                None => Some(None),
+                Some(Residual {
+                    values: View::I8(r),
+                    scale,
+                }) => Some(Some((*r, *scale))),
+                Some(_) => None,
+            };
+            if let Some(residual) = residual {
+                while outputs.len() - done >= 2 * LANES {
+                    let sixteen = Sixteen {
+                        finish: self,
+                        y,
+                        residual,
+                        rows: rows.clone(),
+                        first: outputs.start + done,
+                        // SAFETY: the row has more sums than that.
+                        sums: unsafe { sums.add(done) },
+                        stride,
+                    };
+                    // SAFETY: the caller's promises.
+                    let finished = unsafe { sixteen.run() };
+                    if !finished {
+                        break;
+                    }
+                    done += 2 * LANES;
+                }
+            }
+        }
         let whole = outputs.len() / LANES * LANES;
-        for i in (0..whole).step_by(LANES) {
+        for i in (done..whole).step_by(LANES) {
             let first = outputs.start + i;
             let mut scale = _mm256_set1_ps(self.x_scale);
             if let Some(w_scale) = self.w_scale {
@@ -125,6 +157,113 @@ impl Finish<'_> {
         // The second operand is the result where the first is NaN.
         let t = _mm256_max_ps(t, _mm256_sub_ps(_mm256_setzero_ps(), bound));
         _mm256_cvtps_epi32(_mm256_min_ps(t, bound))
+    }
+}
+
+/// The common case: 16 outputs of several rows, from i8 (or no) residuals to i8,
+/// without branches between loads and stores.
+struct Sixteen<'a> {
+    finish: &'a Finish<'a>,
+    y: &'a Shared<'a, i8>,
+    residual: Option<(&'a [i8], f32)>,
+    rows: Range<usize>,
+    first: usize,
+    sums: *const f32,
+    stride: usize,
+}
+
+/// Activations that [`Sixteen`] knows.
+const IDENTITY: u8 = 0;
+const RELU: u8 = 1;
+const CLIP: u8 = 2;
+
+impl Sixteen<'_> {
+    /// Computes, if the activation is one of those above.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Finish::x86_avx2_rows`], with 16 outputs.
+    #[target_feature(enable = "avx2")]
+    unsafe fn run(&self) -> bool {
+        // SAFETY: the caller's promises.
+        unsafe {
+            match (self.finish.activation.kind, self.residual.is_some()) {
+                (UnaryKind::Identity, false) => self.rows::<IDENTITY, false>(),
+                (UnaryKind::Identity, true) => self.rows::<IDENTITY, true>(),
+                (UnaryKind::Relu, false) => self.rows::<RELU, false>(),
+                (UnaryKind::Relu, true) => self.rows::<RELU, true>(),
+                (UnaryKind::Clip, false) => self.rows::<CLIP, false>(),
+                (UnaryKind::Clip, true) => self.rows::<CLIP, true>(),
+                _ => return false,
+            }
+        }
+        true
+    }
+
+    /// # Safety
+    ///
+    /// As for [`run`](Self::run).
+    #[target_feature(enable = "avx2")]
+    unsafe fn rows<const ACTIVATION: u8, const RESIDUAL: bool>(&self) {
+        let f = self.finish;
+        let zero = _mm256_setzero_ps();
+        let (low, high) = (
+            _mm256_set1_ps(f.activation.alpha),
+            _mm256_set1_ps(f.activation.beta),
+        );
+        let inverse = _mm256_set1_ps(f.inverse_scale);
+        let bound = _mm256_set1_ps(f.qmax as f32);
+        let least = _mm256_sub_ps(zero, bound);
+        let x_scale = _mm256_set1_ps(f.x_scale);
+        let (values, r_scale) = self.residual.unwrap_or((&[], 1.0));
+        let r_scale = _mm256_set1_ps(r_scale);
+        let mut scale = [x_scale; 2];
+        let mut bias = [zero; 2];
+        for half in 0..2 {
+            let first = self.first + half * LANES;
+            if let Some(w_scale) = f.w_scale {
+                scale[half] = _mm256_mul_ps(x_scale, load(&w_scale[first..]));
+            }
+            if let Some(values) = f.bias {
+                bias[half] = load(&values[first..]);
+            }
+        }
+        for (r, row) in self.rows.clone().enumerate() {
+            let at = row * f.outputs + self.first;
+            let mut q = [_mm256_setzero_si256(); 2];
+            for half in 0..2 {
+                // SAFETY: the caller promises 16 sums a row.
+                let t = unsafe { _mm256_loadu_ps(self.sums.add(r * self.stride + half * LANES)) };
+                let mut t = _mm256_mul_ps(t, scale[half]);
+                if f.bias.is_some() {
+                    t = _mm256_add_ps(t, bias[half]);
+                }
+                if RESIDUAL {
+                    let r = load_i8(&values[at + half * LANES..]);
+                    t = _mm256_add_ps(t, _mm256_mul_ps(r, r_scale));
+                }
+                match ACTIVATION {
+                    RELU => t = _mm256_max_ps(t, zero),
+                    CLIP => t = _mm256_min_ps(_mm256_max_ps(t, low), high),
+                    _ => {}
+                }
+                t = _mm256_mul_ps(t, inverse);
+                t = _mm256_min_ps(_mm256_max_ps(t, least), bound);
+                q[half] = _mm256_cvtps_epi32(t);
+            }
+            // Words 0..4, 8..12, 4..8, 12..16, put in order.
+            let words = _mm256_permute4x64_epi64(_mm256_packs_epi32(q[0], q[1]), 0b11_01_10_00);
+            let bytes = _mm_packs_epi16(
+                _mm256_castsi256_si128(words),
+                _mm256_extracti128_si256(words, 1),
+            );
+            // SAFETY: the caller promises that these elements are its own.
+            let y = unsafe { self.y.part(at..at + 2 * LANES) };
+            if let Some(y) = y.first_chunk_mut::<{ 2 * LANES }>() {
+                // SAFETY: 16 bytes.
+                unsafe { _mm_storeu_si128(y.as_mut_ptr().cast(), bytes) };
+            }
+        }
     }
 }
 

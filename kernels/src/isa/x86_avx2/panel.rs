@@ -179,11 +179,29 @@ impl Panel for i16 {
 
     #[target_feature(enable = "avx2")]
     unsafe fn store_dense(panel: *mut u8, k: usize, codec: Codec, block: &[u8], row: usize) {
-        if codec == Codec::I8 {
-            for (o, w) in dense_i8::row(block, row).into_iter().enumerate() {
-                let at = k / 2 * BLOCK * 4 + (2 * o + k % 2) * Self::WEIGHT;
-                // SAFETY: the group of k has room.
-                unsafe { panel.add(at).cast::<i16>().write_unaligned(w.into()) };
+        if codec != Codec::I8 {
+            return;
+        }
+        // The even k of a group overwrites the odd one, which comes next.
+        let weights = dense_i8::row(block, row);
+        // SAFETY: 16 bytes.
+        let weights = unsafe { _mm_loadu_si128(weights.as_ptr().cast()) };
+        let words = _mm256_cvtepi8_epi16(weights);
+        let halves = [
+            _mm256_castsi256_si128(words),
+            _mm256_extracti128_si256(words, 1),
+        ];
+        for (half, words) in halves.into_iter().enumerate() {
+            // SAFETY: the group of k has room.
+            unsafe {
+                let at = panel.add(k / 2 * BLOCK * 4 + half * 32).cast::<__m256i>();
+                let pairs = if k.is_multiple_of(2) {
+                    _mm256_cvtepu16_epi32(words)
+                } else {
+                    let odd = _mm256_slli_epi32(_mm256_cvtepu16_epi32(words), 16);
+                    _mm256_or_si256(_mm256_loadu_si256(at), odd)
+                };
+                _mm256_storeu_si256(at, pairs);
             }
         }
     }
