@@ -22,8 +22,12 @@ use crate::{Codec, Matrix};
 use core::arch::x86_64::*;
 use core::ops::Range;
 
+/// Rows of a tile, one after the other; they share the epilogue's preparations.
+const ROWS: usize = 8;
 /// Blocks of a tile: 12 registers of sums.
 const BLOCKS: usize = 6;
+/// Fewer k than this are not worth their tables.
+pub(crate) const MIN_K: usize = 64;
 /// k values that one register looks up.
 const STEP: usize = 8;
 /// Steps that are added in 16 bits: `2 * 126 * 128 <= 32767`, and
@@ -38,7 +42,7 @@ pub(crate) enum N12 {}
 impl Tile for N12 {
     type X = i8;
     type Row = i8;
-    const ROWS: usize = 1;
+    const ROWS: usize = ROWS;
     const BLOCKS: usize = BLOCKS;
     const STEP: usize = STEP;
     const GROUP: usize = 2 * BLOCK;
@@ -128,13 +132,15 @@ impl Tile for N12 {
     unsafe fn add(chunk: &Chunk<'_>) {
         // SAFETY: the caller's promises are the same.
         unsafe {
-            match chunk.blocks {
-                1 => add::<1>(chunk),
-                2 => add::<2>(chunk),
-                3 => add::<3>(chunk),
-                4 => add::<4>(chunk),
-                5 => add::<5>(chunk),
-                _ => add::<BLOCKS>(chunk),
+            for row in 0..chunk.segments.rows {
+                match chunk.blocks {
+                    1 => add::<1>(chunk, row),
+                    2 => add::<2>(chunk, row),
+                    3 => add::<3>(chunk, row),
+                    4 => add::<4>(chunk, row),
+                    5 => add::<5>(chunk, row),
+                    _ => add::<BLOCKS>(chunk, row),
+                }
             }
         }
     }
@@ -152,10 +158,11 @@ impl Tile for N12 {
 
 /// # Safety
 ///
-/// As for [`Tile::add`], with `Q` blocks.
+/// As for [`Tile::add`], with `Q` blocks; `row` is one of the tile's.
 #[target_feature(enable = "avx2")]
-unsafe fn add<const Q: usize>(chunk: &Chunk<'_>) {
-    let sums = chunk.sums.cast::<i32>();
+unsafe fn add<const Q: usize>(chunk: &Chunk<'_>, row: usize) {
+    // SAFETY: the caller promises room for every row.
+    let sums = unsafe { chunk.sums.cast::<i32>().add(row * BLOCKS * BLOCK) };
     let mut first = chunk.first;
     let mut both = [_mm256_setzero_si256(); Q];
     let mut odd = [_mm256_setzero_si256(); Q];
@@ -163,8 +170,9 @@ unsafe fn add<const Q: usize>(chunk: &Chunk<'_>) {
     let mut pending = 0;
     let steps = chunk.segments.len / STEP;
     for segment in 0..chunk.segments.count {
-        // SAFETY: segment < count.
-        let [table] = unsafe { chunk.segments.get::<1, 1>(segment) };
+        // SAFETY: segment < count, and the row's pointer was written.
+        let table = unsafe { *chunk.segments.pointers.add(segment * ROWS + row) };
+        let table = table.wrapping_add(chunk.segments.offset);
         let mut step = 0;
         while step < steps {
             let end = steps.min(step + NARROW - pending);

@@ -1,15 +1,16 @@
 //! gemm and conv2d on AVX2: which tile computes what.
 
-use super::lookup::N12;
+use super::lookup::{MIN_K, N12};
 use super::tile::{F32, I8, I16, WideI8};
 use crate::product::{Problem, Rows, Size, tiled};
 use crate::{Codec, Ctx, DType, View};
 
-/// Whether sums are looked up where activations allow it: pairs must not lie
-/// across a step.
+/// Whether sums are looked up where activations allow it: they must pay for
+/// their tables, and pairs must not lie across a step.
 fn looks_up(size: &Size) -> bool {
     size.codec == Codec::N12
         && size.x == DType::I8
+        && size.matrix.taps * size.matrix.channels >= MIN_K
         && size
             .matrix
             .channels
