@@ -23,6 +23,8 @@ use crate::par::{share, tasks_for};
 use crate::{Caps, Codec, Ctx, DType, Invalid, Variant, View, ViewMut};
 use core::ops::Range;
 
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod matvec;
 pub(crate) mod scalar;
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod tiled;
@@ -123,7 +125,8 @@ pub(crate) struct Problem<'a, R> {
     pub(crate) x: View<'a>,
     weights: &'a [u8],
     block_len: usize,
-    x_qmax: i32,
+    /// The bound of integer activations; 0 where none is known.
+    pub(crate) x_qmax: i32,
     pub(crate) finish: Finish<'a>,
 }
 
@@ -151,12 +154,6 @@ impl<'a, R: Rows> Problem<'a, R> {
             x_qmax: epilogue.x_qmax,
             finish,
         })
-    }
-
-    /// Whether two activations added fit a byte.
-    #[cfg(target_arch = "x86_64")]
-    pub(crate) fn is_i7(&self) -> bool {
-        (1..=63).contains(&self.x_qmax)
     }
 
     /// The packed weights of a unit.

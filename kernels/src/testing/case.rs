@@ -59,9 +59,12 @@ impl Case {
         let y_len = shape.batch * shape.output[0] * shape.output[1] * outputs;
         let mut x = Buffer::random(x, shape.input_len().unwrap(), rng);
         let mut x_qmax = 0;
-        if let (Buffer::I8(x), true) = (&mut x, rng.below(2) > 0) {
-            x_qmax = 63;
-            x.iter_mut().for_each(|x| *x = (*x).clamp(-64, 62) + 1);
+        if let Buffer::I8(x) = &mut x {
+            x_qmax = rng.pick(&[0, 63, 127]);
+            if x_qmax > 0 {
+                let bound = x_qmax as i8;
+                x.iter_mut().for_each(|x| *x = (*x).clamp(-bound, bound));
+            }
         }
         let activations = [
             Unary::IDENTITY,

@@ -11,73 +11,113 @@ use core::arch::x86_64::*;
 /// Outputs 0..8 and outputs 8..16.
 pub(crate) type Quad = [__m256i; 2];
 
-/// Quad number `index` of a block's filled k axis, counted from the block's
-/// start. For a codec that is not ternary all zero trits.
-#[target_feature(enable = "avx2")]
-pub(crate) fn quad(codec: Codec, block: &[u8], index: usize) -> Quad {
-    const T2_QUADS: usize = t2::PANEL_K / 4;
-    const T5_QUADS: usize = t5::PANEL_K / 4;
-    const N12_QUADS: usize = n12::PANEL_K / 4;
-    match codec {
-        Codec::T2 => field(panel(block, index / T2_QUADS), index % T2_QUADS),
-        Codec::T5 => digit(panel(block, index / T5_QUADS), index % T5_QUADS),
-        Codec::N12 => pairs(panel(block, index / N12_QUADS), index % N12_QUADS),
-        _ => [_mm256_set1_epi8(1); 2],
-    }
+/// The most quads that a panel has.
+const MOST: usize = 8;
+
+/// A block's quads, decoded a panel at a time.
+pub(crate) struct Quads<'a> {
+    codec: Codec,
+    block: &'a [u8],
+    /// Quads of a panel.
+    count: usize,
+    /// The panel that was decoded last; none at first.
+    panel: usize,
+    quads: [Quad; MOST],
 }
 
-#[target_feature(enable = "avx2")]
-fn panel(block: &[u8], index: usize) -> Quad {
-    let bytes = &block[index * PANEL_BYTES..][..PANEL_BYTES];
-    let start = bytes.as_ptr();
-    // SAFETY: `bytes` has 64 bytes.
-    unsafe {
-        [
-            _mm256_loadu_si256(start.cast()),
-            _mm256_loadu_si256(start.add(32).cast()),
-        ]
-    }
-}
-
-/// 2-bit field `i` of every byte.
-#[target_feature(enable = "avx2")]
-fn field(panel: Quad, i: usize) -> Quad {
-    let shift = _mm_cvtsi32_si128(2 * i as i32);
-    let mask = _mm256_set1_epi8(3);
-    panel.map(|bytes| _mm256_and_si256(_mm256_srl_epi16(bytes, shift), mask))
-}
-
-/// `byte / 3^i`, modulo 3 except for the last.
-#[target_feature(enable = "avx2")]
-fn digit(panel: Quad, i: usize) -> Quad {
-    // byte / 3^i = byte * factor >> 14 for every byte; the test tries them all.
-    const FACTORS: [i16; 5] = [1 << 14, 5462, 1821, 607, 203];
-    let Some(factor) = FACTORS.get(i) else {
-        return panel;
-    };
-    panel.map(|bytes| {
-        let quotient = if i == 0 {
-            bytes
-        } else {
-            scaled(bytes, *factor)
+impl<'a> Quads<'a> {
+    /// Those of a block of a ternary codec; all zero trits for another one.
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    pub(crate) fn new(codec: Codec, block: &'a [u8]) -> Quads<'a> {
+        let k = match codec {
+            Codec::T5 => t5::PANEL_K,
+            Codec::N12 => n12::PANEL_K,
+            _ => t2::PANEL_K,
         };
-        if i == 4 {
-            return quotient;
+        Quads {
+            codec,
+            block,
+            count: k / 4,
+            panel: usize::MAX,
+            quads: [[_mm256_set1_epi8(1); 2]; MOST],
         }
-        let third = scaled(quotient, FACTORS[1]);
-        let three_thirds = _mm256_add_epi8(third, _mm256_add_epi8(third, third));
-        _mm256_sub_epi8(quotient, three_thirds)
-    })
+    }
+
+    /// Number `index` of the block's filled k axis, counted from the block's
+    /// start.
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    pub(crate) fn get(&mut self, index: usize) -> Quad {
+        let (panel, i) = (index / self.count, index % self.count);
+        if panel != self.panel {
+            self.panel = panel;
+            let bytes = &self.block[panel * PANEL_BYTES..][..PANEL_BYTES];
+            for half in 0..2 {
+                // SAFETY: `bytes` has 64 bytes.
+                let bytes = unsafe { _mm256_loadu_si256(bytes.as_ptr().add(32 * half).cast()) };
+                match self.codec {
+                    Codec::T2 => self.put(half, fields(bytes)),
+                    Codec::T5 => self.put(half, digits(bytes)),
+                    Codec::N12 => self.put(half, pairs(bytes)),
+                    _ => {}
+                }
+            }
+        }
+        self.quads[i]
+    }
+
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    fn put<const N: usize>(&mut self, half: usize, codes: [__m256i; N]) {
+        for (quad, codes) in self.quads.iter_mut().zip(codes) {
+            quad[half] = codes;
+        }
+    }
 }
 
-/// The two pairs of nibble `i` of every output, nibbles counted in k order.
+/// The 2-bit fields of half a t2 panel.
 #[target_feature(enable = "avx2")]
-fn pairs(panel: Quad, i: usize) -> Quad {
-    // Byte i / 2 of every output, four times.
-    let first = _mm256_set1_epi8((i / 2) as i8);
+#[inline]
+pub(crate) fn fields(bytes: __m256i) -> [__m256i; 4] {
+    let mask = _mm256_set1_epi8(3);
+    [
+        _mm256_and_si256(bytes, mask),
+        _mm256_and_si256(_mm256_srli_epi16(bytes, 2), mask),
+        _mm256_and_si256(_mm256_srli_epi16(bytes, 4), mask),
+        _mm256_and_si256(_mm256_srli_epi16(bytes, 6), mask),
+    ]
+}
+
+/// The digits of half a t5 panel: `byte / 3^i`, modulo 3 except for the last.
+#[target_feature(enable = "avx2")]
+#[inline]
+pub(crate) fn digits(bytes: __m256i) -> [__m256i; 5] {
+    // x / 3 = x * 21846 >> 16 for every byte; the test tries them all.
+    let third = _mm256_set1_epi16(21846);
+    let mut low = _mm256_and_si256(bytes, _mm256_set1_epi16(0xff));
+    let mut high = _mm256_srli_epi16(bytes, 8);
+    let mut quotient = bytes;
+    let mut digits = [bytes; 5];
+    for digit in &mut digits[..4] {
+        low = _mm256_mulhi_epu16(low, third);
+        high = _mm256_mulhi_epu16(high, third);
+        let next = _mm256_or_si256(low, _mm256_slli_epi16(high, 8));
+        let three_times = _mm256_add_epi8(next, _mm256_add_epi8(next, next));
+        *digit = _mm256_sub_epi8(quotient, three_times);
+        quotient = next;
+    }
+    digits[4] = quotient;
+    digits
+}
+
+/// The nibbles of half an n12 panel, in k order: two pairs of every output each.
+#[target_feature(enable = "avx2")]
+#[inline]
+fn pairs(bytes: __m256i) -> [__m256i; MOST] {
+    // Byte 0 of every output, four times.
     let lane = _mm_setr_epi8(0, 0, 0, 0, 4, 4, 4, 4, 8, 8, 8, 8, 12, 12, 12, 12);
-    let select = _mm256_add_epi8(_mm256_broadcastsi128_si256(lane), first);
-    let shift = _mm_cvtsi32_si128(4 * (i % 2) as i32);
+    let first = _mm256_broadcastsi128_si256(lane);
     // Of the four, the first two show the lower pair and the last two the upper
     // one; of each two, the first is the even k.
     let lower = _mm256_set1_epi32(0x0000_0303);
@@ -86,26 +126,19 @@ fn pairs(panel: Quad, i: usize) -> Quad {
     let codes = _mm256_broadcastsi128_si256(_mm_setr_epi8(
         2, 1, 0, 1, 1, 2, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0,
     ));
-    panel.map(|bytes| {
-        let nibble = _mm256_srl_epi16(_mm256_shuffle_epi8(bytes, select), shift);
-        let lower = _mm256_and_si256(nibble, lower);
-        let upper = _mm256_and_si256(_mm256_srli_epi16(nibble, 2), upper);
+    let mut nibbles = [bytes; MOST];
+    for (i, nibble) in nibbles.iter_mut().enumerate() {
+        let byte = _mm256_add_epi8(first, _mm256_set1_epi8((i / 2) as i8));
+        let mut four = _mm256_shuffle_epi8(bytes, byte);
+        if i % 2 == 1 {
+            four = _mm256_srli_epi16(four, 4);
+        }
+        let lower = _mm256_and_si256(four, lower);
+        let upper = _mm256_and_si256(_mm256_srli_epi16(four, 2), upper);
         let index = _mm256_or_si256(_mm256_or_si256(lower, upper), odd);
-        _mm256_shuffle_epi8(codes, index)
-    })
-}
-
-/// `byte * factor >> 14` of every byte, for results below 256.
-#[target_feature(enable = "avx2")]
-fn scaled(bytes: __m256i, factor: i16) -> __m256i {
-    // A byte times four in the 16-bit lane makes the high half of the product
-    // the one shifted by 14.
-    let factor = _mm256_set1_epi16(factor);
-    let low = _mm256_and_si256(bytes, _mm256_set1_epi16(0xff));
-    let high = _mm256_srli_epi16(bytes, 8);
-    let low = _mm256_mulhi_epu16(_mm256_slli_epi16(low, 2), factor);
-    let high = _mm256_mulhi_epu16(_mm256_slli_epi16(high, 2), factor);
-    _mm256_or_si256(low, _mm256_slli_epi16(high, 8))
+        *nibble = _mm256_shuffle_epi8(codes, index);
+    }
+    nibbles
 }
 
 #[cfg(test)]
@@ -122,9 +155,11 @@ mod tests {
         }
         let bytes: Vec<u8> = (0..=255).collect();
         for (codec, quads) in [(Codec::T2, 4), (Codec::T5, 5), (Codec::N12, 8)] {
+            // SAFETY: AVX2 was just found.
+            let mut decoded = unsafe { Quads::new(codec, &bytes) };
             for index in 0..4 * quads {
-                // SAFETY: AVX2 was just found.
-                let found = unsafe { quad(codec, &bytes, index) };
+                // SAFETY: as above.
+                let found = unsafe { decoded.get(index) };
                 // SAFETY: both are 64 bytes.
                 let found: [u8; 64] = unsafe { core::mem::transmute(found) };
                 for (at, found) in found.into_iter().enumerate() {

@@ -2,6 +2,7 @@
 
 pub(crate) mod codes;
 pub(crate) mod lookup;
+mod matvec;
 mod panel;
 pub(crate) mod product;
 pub(crate) mod tile;

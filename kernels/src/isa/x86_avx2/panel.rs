@@ -11,7 +11,7 @@
 //! Where `k` is no multiple of `STEP`, the last group's rest is undefined and
 //! the activations there are zero.
 
-use super::codes::{Quad, quad};
+use super::codes::{Quad, Quads};
 use crate::layout::{BLOCK, dense_i8, t2};
 use crate::product::tiled::Part;
 use crate::{Codec, Matrix};
@@ -60,13 +60,14 @@ pub(crate) unsafe fn decode<P: Panel>(
     let channels = part.channels.len();
     match codec {
         Codec::T2 | Codec::T5 | Codec::N12 => {
-            let quads = matrix.channels.next_multiple_of(t2::TAP_UNIT) / 4;
+            let mut quads = Quads::new(codec, block);
+            let stride = matrix.channels.next_multiple_of(t2::TAP_UNIT) / 4;
             for (i, tap) in part.taps.clone().enumerate() {
                 for channel in (0..channels).step_by(4) {
-                    let at = tap * quads + (part.channels.start + channel) / 4;
+                    let at = tap * stride + (part.channels.start + channel) / 4;
                     let (k, count) = (i * channels + channel, 4.min(channels - channel));
                     // SAFETY: k + count is within the part.
-                    unsafe { P::store(panel, k, count, quad(codec, block, at)) };
+                    unsafe { P::store(panel, k, count, quads.get(at)) };
                 }
             }
         }
