@@ -18,7 +18,7 @@ use core::arch::x86_64::*;
 /// Panels whose sums are added in i16: `5 * 8 * 768` and `4 * 8 * 254` fit.
 const PANELS: usize = 8;
 /// How far ahead weights are fetched, in bytes.
-const AHEAD: usize = 1024;
+const AHEAD: usize = 2048;
 
 /// Weights of `QUADS` fields a panel: t2 has four, t5 five.
 pub(crate) enum Codes<const QUADS: usize> {}
@@ -106,14 +106,42 @@ impl Vector for N12 {
         (k.checked_next_multiple_of(n12::PANEL_K)? / n12::PANEL_K).checked_mul(TABLES)
     }
 
+    #[target_feature(enable = "avx2")]
     unsafe fn prepare(x: &[i8], to: &mut [u8]) {
-        for (tables, x) in to.chunks_mut(TABLES).zip(x.chunks(n12::PANEL_K)) {
-            for (at, byte) in tables.iter_mut().enumerate() {
-                let (q, place, code) = (at / 16, at % 16 / 4, at % 4);
-                let j = PLACES.iter().position(|p| usize::from(*p) == place);
-                let k = 8 * j.unwrap_or(0) + 2 * q + code % 2;
-                let x = x.get(k).copied().unwrap_or(0);
-                *byte = if code < 2 { x } else { x.wrapping_neg() } as u8;
+        // Which activation an entry has, of the lower and of the upper 16. The
+        // other half's index stays negative, which makes a zero.
+        let mut from = [[-16i8; 16]; 2];
+        let mut sign = [1i8; 16];
+        for (j, place) in PLACES.into_iter().enumerate() {
+            for code in 0..4 {
+                let at = 4 * usize::from(place) + code;
+                from[j / 2][at] = (8 * (j % 2) + code % 2) as i8;
+                sign[at] = if code < 2 { 1 } else { -1 };
+            }
+        }
+        let [low, high, sign] = [from[0], from[1], sign].map(|bytes| {
+            // SAFETY: 16 bytes.
+            unsafe { _mm_loadu_si128(bytes.as_ptr().cast()) }
+        });
+        for (tables, x) in to
+            .as_chunks_mut::<TABLES>()
+            .0
+            .iter_mut()
+            .zip(x.chunks(n12::PANEL_K))
+        {
+            let mut filled = [0i8; n12::PANEL_K];
+            filled[..x.len()].copy_from_slice(x);
+            for (q, table) in tables.as_chunks_mut::<16>().0.iter_mut().enumerate() {
+                let next = _mm_set1_epi8(2 * q as i8);
+                // SAFETY: 32 bytes are read, 16 written.
+                unsafe {
+                    let a = _mm_loadu_si128(filled.as_ptr().cast());
+                    let b = _mm_loadu_si128(filled.as_ptr().add(16).cast());
+                    let a = _mm_shuffle_epi8(a, _mm_add_epi8(low, next));
+                    let b = _mm_shuffle_epi8(b, _mm_add_epi8(high, next));
+                    let entries = _mm_sign_epi8(_mm_or_si128(a, b), sign);
+                    _mm_storeu_si128(table.as_mut_ptr().cast(), entries);
+                }
             }
         }
     }
