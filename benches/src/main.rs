@@ -12,7 +12,8 @@ use ternrt::format::golden;
 use ternrt::format::header::Section;
 use ternrt::pool::ThreadPool;
 use ternrt::{Model, Options, Session};
-use ternrt_bench::profile::{Line, Profiler};
+use ternrt_bench::ceiling::Ceiling;
+use ternrt_bench::profile::{Line, Profiler, Work};
 use ternrt_bench::stats::{Summary, peak_resident_bytes, summarise};
 
 /// Measure a .tern model: latency, throughput, memory, and time per op
@@ -36,7 +37,7 @@ struct Args {
     /// Measured iterations (default: as many as fit into some two seconds, 20 to 1000)
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     iterations: Option<u32>,
-    /// A line per op: time, share, GMAC/s
+    /// A line per op: time, share, GMAC/s and how much that is of what this CPU can do
     #[arg(long)]
     profile: bool,
     /// Print JSON
@@ -61,6 +62,8 @@ struct Report {
     arena_bytes: u64,
     arena_plan_bytes: u64,
     peak_resident_bytes: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ceiling: Option<Ceiling>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     profile: Vec<Line>,
 }
@@ -151,20 +154,19 @@ fn run(args: &Args) -> Result<()> {
         bar.inc(1);
     }
     bar.finish_and_clear();
-    let mut profile = Vec::new();
+    // Before the ceiling is measured, which needs memory of its own.
+    let peak_resident = peak_resident_bytes();
+    let (mut ceiling, mut profile) = (None, Vec::new());
     if args.profile {
         let mut profiler = Profiler::default();
         for _ in 0..iterations.min(50) {
             once(&mut session, Some(&mut profiler))?;
         }
-        profile = profiler.lines(model.ops(0).map(|step| {
-            let name = model.op_name(step.number).unwrap_or_default().to_owned();
-            (
-                name,
-                step.record.op.name(),
-                step.record.op.macs(&step.operands),
-            )
-        }));
+        let most = Ceiling::measure(args.threads.into());
+        let name = |number| model.op_name(number).unwrap_or_default();
+        let ops = model.ops(0).map(|step| Work::of(&step, name(step.number)));
+        profile = profiler.lines(ops, &most);
+        ceiling = Some(most);
     }
     let latency_ms = summarise(times).context("no iterations")?;
     let macs = model
@@ -187,7 +189,8 @@ fn run(args: &Args) -> Result<()> {
         weight_bytes: model.header().section(Section::Data).len,
         arena_bytes,
         arena_plan_bytes: model.header().arena_bytes,
-        peak_resident_bytes: peak_resident_bytes(),
+        peak_resident_bytes: peak_resident,
+        ceiling,
         profile,
     };
     let mut out = std::io::stdout().lock();
@@ -228,31 +231,54 @@ fn print(out: &mut impl Write, r: &Report) -> Result<()> {
         r.peak_resident_bytes
             .map_or(String::new(), |b| format!("   peak resident {}", mib(b)))
     )?;
-    if !r.profile.is_empty() {
-        let width = r
-            .profile
-            .iter()
-            .map(|p| p.name.chars().count())
-            .max()
-            .unwrap_or(0)
-            .max(4);
-        writeln!(
-            out,
-            "\n{:>4}  {:<width$}  {:<16}  {:>9}  {:>6}  {:>8}",
-            "op", "name", "kind", "ms", "share", "GMAC/s"
-        )?;
-        for p in &r.profile {
-            writeln!(
-                out,
-                "{:>4}  {:<width$}  {:<16}  {:>9.4}  {:>5.1}%  {:>8.2}",
-                p.index,
-                p.name,
-                p.op,
-                p.ms,
-                100.0 * p.share,
-                p.gmac_per_s
-            )?;
-        }
+    if let Some(ceiling) = &r.ceiling {
+        print_profile(out, &r.profile, ceiling)?;
     }
+    Ok(())
+}
+
+fn print_profile(out: &mut impl Write, lines: &[Line], ceiling: &Ceiling) -> Result<()> {
+    writeln!(out, "\nwhat this machine can do")?;
+    for line in ceiling.lines() {
+        writeln!(out, "  {line}")?;
+    }
+    let width = lines.iter().map(|p| p.name.chars().count());
+    let width = width.max().unwrap_or(0).max(4);
+    writeln!(
+        out,
+        "\n{:>4}  {:<width$}  {:<16}  {:<8}  {:>9}  {:>6}  {:>8}  {:>8}  {:>7}  {:>9}",
+        "op", "name", "kind", "x w", "ms", "share", "GMAC/s", "of limit", "GB/s", "of memory"
+    )?;
+    let percent =
+        |share: Option<f64>| share.map_or(String::new(), |s| format!("{:.1}%", 100.0 * s));
+    for p in lines {
+        let dtypes = format!(
+            "{} {}",
+            p.activations.unwrap_or_default(),
+            p.codec.unwrap_or_default()
+        );
+        let rate = (p.macs > 0).then(|| format!("{:.2}", p.gmac_per_s));
+        let read = p.weights_gb_per_s.map(|r| format!("{r:.2}"));
+        let line = format!(
+            "{:>4}  {:<width$}  {:<16}  {:<8}  {:>9.4}  {:>5.1}%  {:>8}  {:>8}  {:>7}  {:>9}",
+            p.index,
+            p.name,
+            p.op,
+            dtypes,
+            p.ms,
+            100.0 * p.share,
+            rate.unwrap_or_default(),
+            percent(p.ceiling_share),
+            read.unwrap_or_default(),
+            percent(p.memory_share),
+        );
+        writeln!(out, "{}", line.trim_end())?;
+    }
+    writeln!(
+        out,
+        "\nof limit: GMAC/s as a share of the fastest multiply loop above for these activations; n12 kernels that\n\
+         look sums up in tables do not multiply and may exceed it. GB/s, of memory: matrix-vector products read\n\
+         each weight once; weights that stay in a cache may exceed the memory's rate."
+    )?;
     Ok(())
 }

@@ -1,7 +1,10 @@
-//! Time per op, by the runtime's trace hook.
+//! Time per op, by the runtime's trace hook, and how it compares with what the
+//! machine could do.
 
+use crate::ceiling::Ceiling;
 use serde::Serialize;
 use std::time::{Duration, Instant};
+use tern_kernels::DType;
 use ternrt::model::OpStep;
 use ternrt::trace::{Memory, Trace};
 
@@ -30,6 +33,54 @@ pub struct Line {
     pub macs: u64,
     /// Billions of them a second.
     pub gmac_per_s: f64,
+    /// Dtype of the activations that are multiplied (`i7` for 8-bit integers
+    /// within -63..63), and the codec of the weights; `None` without such.
+    pub activations: Option<&'static str>,
+    /// See [`activations`](Self::activations).
+    pub codec: Option<&'static str>,
+    /// `gmac_per_s` as a share of the fastest multiply loop for these
+    /// activations. A kernel that looks sums up may exceed 1.
+    pub ceiling_share: Option<f64>,
+    /// For a matrix-vector product, where every weight is used once: billions of
+    /// bytes of weights a second.
+    pub weights_gb_per_s: Option<f64>,
+    /// The same as a share of what the machine reads from memory. Weights that
+    /// stay in a cache between runs may exceed 1.
+    pub memory_share: Option<f64>,
+}
+
+/// What an op multiplies.
+pub struct Work {
+    name: String,
+    op: &'static str,
+    macs: u64,
+    activations: Option<&'static str>,
+    codec: Option<&'static str>,
+    /// Bytes of weights, where every weight is used once.
+    matvec_bytes: Option<u64>,
+}
+
+impl Work {
+    /// Reads it off a step; `name` is the ONNX node's.
+    pub fn of(step: &OpStep<'_>, name: &str) -> Work {
+        let op = &step.record.op;
+        let macs = op.macs(&step.operands);
+        let x = step.operands.input(0).ok().filter(|_| macs > 0);
+        let w = step.operands.input(1).ok().filter(|_| macs > 0);
+        let matrix = op.weights(&step.operands);
+        let once = matrix.and_then(|m| m.len()).map(|len| len as u64) == Some(macs);
+        Work {
+            name: name.to_owned(),
+            op: op.name(),
+            macs,
+            activations: x.map(|x| match (x.dtype, x.qmax) {
+                (DType::I8, 1..=63) => "i7",
+                (dtype, _) => dtype.name(),
+            }),
+            codec: matrix.and(w).map(|w| w.codec.name()),
+            matvec_bytes: w.filter(|_| once).map(|w| w.len),
+        }
+    }
 }
 
 impl Trace for Profiler {
@@ -51,30 +102,32 @@ impl Trace for Profiler {
 }
 
 impl Profiler {
-    /// A line per op, in order; `ops` gives name, op name and multiply-accumulates.
-    pub fn lines(&self, ops: impl Iterator<Item = (String, &'static str, u64)>) -> Vec<Line> {
+    /// A line per op, in order.
+    pub fn lines(&self, ops: impl Iterator<Item = Work>, ceiling: &Ceiling) -> Vec<Line> {
         let sum: f64 = self.totals.iter().map(Duration::as_secs_f64).sum();
         let runs = f64::from(self.runs.max(1));
+        let ratio = |a: f64, b: f64| if b > 0.0 { a / b } else { 0.0 };
         ops.zip(&self.totals)
             .enumerate()
-            .map(|(index, ((name, op, macs), total))| {
+            .map(|(index, (work, total))| {
                 let seconds = total.as_secs_f64() / runs;
+                let gmac_per_s = ratio(work.macs as f64 / 1e9, seconds);
+                let most = work.activations.and_then(|x| ceiling.gmac_per_s(x));
+                let weights_gb_per_s = work.matvec_bytes.map(|b| ratio(b as f64 / 1e9, seconds));
+                let memory = weights_gb_per_s.zip(ceiling.gb_per_s());
                 Line {
                     index,
-                    name,
-                    op,
+                    name: work.name,
+                    op: work.op,
                     ms: seconds * 1e3,
-                    share: if sum > 0.0 {
-                        total.as_secs_f64() / sum
-                    } else {
-                        0.0
-                    },
-                    macs,
-                    gmac_per_s: if seconds > 0.0 {
-                        macs as f64 / seconds / 1e9
-                    } else {
-                        0.0
-                    },
+                    share: ratio(total.as_secs_f64(), sum),
+                    macs: work.macs,
+                    gmac_per_s,
+                    activations: work.activations,
+                    codec: work.codec,
+                    ceiling_share: most.map(|m| ratio(gmac_per_s, m)),
+                    weights_gb_per_s,
+                    memory_share: memory.map(|(ours, most)| ratio(ours, most)),
                 }
             })
             .collect()

@@ -13,12 +13,16 @@ check "inspect" "$TERNC" inspect "$OUT/digits.tern"
 check "verify" "$TERNC" verify "$OUT/digits.tern"
 cargo build --release -p ternrt-bench
 check "ternrt-bench" "$CARGO_TARGET_DIR/release/ternrt-bench" "$OUT/digits.tern" --iterations 20 --profile
-"$CARGO_TARGET_DIR/release/ternrt-bench" "$OUT/digits.tern" --iterations 20 --json >"$OUT/bench.json"
+"$CARGO_TARGET_DIR/release/ternrt-bench" "$OUT/digits.tern" --iterations 20 --profile --json >"$OUT/bench.json"
 check "ternrt-bench --json" python3 -c "
 import json, sys
 r = json.load(open(sys.argv[1]))
 assert 0 < r['latency_ms']['min'] <= r['latency_ms']['median'] <= r['latency_ms']['p95']
-assert r['arena_bytes'] > 0 and r['weight_bytes'] > 0 and r['macs'] > 0" "$OUT/bench.json"
+assert r['arena_bytes'] > 0 and r['weight_bytes'] > 0 and r['macs'] > 0
+assert all(m['gb_per_s'] > 0 for m in r['ceiling']['memory'])
+products = [op for op in r['profile'] if op['macs']]
+assert products and all(op['activations'] and op['codec'] for op in products)
+assert not r['ceiling']['multiply'] or all(op['ceiling_share'] > 0 for op in products)" "$OUT/bench.json"
 for level in scalar sse4.1 avx2; do
   check "TERNRT_CAPS=$level" env TERNRT_CAPS=$level "$CARGO_TARGET_DIR/release/ternrt-bench" "$OUT/digits.tern" --iterations 2
 done
