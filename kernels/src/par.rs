@@ -125,6 +125,13 @@ impl<'a, T> Shared<'a, T> {
         }
     }
 
+    /// The first element, for writes that need no check any more; what holds for
+    /// [`part`](Self::part) holds for them.
+    #[cfg(target_arch = "x86_64")]
+    pub(crate) fn start(&self) -> *mut T {
+        self.start
+    }
+
     /// The slice cut down to `range`; to nothing where that does not lie within.
     pub(crate) fn narrow(&self, range: Range<usize>) -> Shared<'_, T> {
         let fits = range.start <= range.end && range.end <= self.len;

@@ -24,6 +24,8 @@ use crate::{DType, Invalid};
 
 #[cfg(target_arch = "x86_64")]
 mod x86_avx2;
+#[cfg(target_arch = "x86_64")]
+pub(crate) use x86_avx2::{CLIP, Columns, Common, IDENTITY, Known, RELU, common};
 
 #[cfg(test)]
 mod tests;

@@ -4,7 +4,6 @@
 use super::{Finish, Out, Residual};
 use crate::View;
 use crate::eltwise::{Unary, UnaryKind, x86_avx2 as eltwise};
-use crate::par::Shared;
 use core::arch::x86_64::*;
 use core::ops::Range;
 
@@ -40,257 +39,404 @@ impl Finish<'_> {
         stride: usize,
     ) {
         let mut done = 0;
-        if let Out::I8(y) = &self.y {
-            let residual = match &self.residual {
-                None => Some(None),
-                Some(Residual {
-                    values: View::I8(r),
-                    scale,
-                }) => Some(Some((*r, *scale))),
-                Some(_) => None,
-            };
-            if let Some(residual) = residual {
-                while outputs.len() - done >= 2 * LANES {
-                    let sixteen = Sixteen {
-                        finish: self,
-                        y,
-                        residual,
-                        rows: rows.clone(),
-                        first: outputs.start + done,
-                        // SAFETY: the row has more sums than that.
-                        sums: unsafe { sums.add(done) },
-                        stride,
-                    };
-                    // SAFETY: the caller's promises.
-                    let finished = unsafe { sixteen.run() };
-                    if !finished {
-                        break;
-                    }
-                    done += 2 * LANES;
-                }
+        // SAFETY: the caller's promises, for the part of the outputs that each
+        // call is given.
+        unsafe {
+            while outputs.len() - done >= 2 * LANES {
+                let columns = Columns::<2>::new(self, outputs.start + done);
+                columns.rows(rows.clone(), sums.add(done), stride);
+                done += 2 * LANES;
             }
-        }
-        let whole = outputs.len() / LANES * LANES;
-        for i in (done..whole).step_by(LANES) {
-            let first = outputs.start + i;
-            let mut scale = _mm256_set1_ps(self.x_scale);
-            if let Some(w_scale) = self.w_scale {
-                scale = _mm256_mul_ps(scale, load(&w_scale[first..]));
+            if outputs.len() - done >= LANES {
+                let columns = Columns::<1>::new(self, outputs.start + done);
+                columns.rows(rows.clone(), sums.add(done), stride);
+                done += LANES;
             }
-            let bias = self.bias.map(|bias| load(&bias[first..]));
-            for (r, row) in rows.clone().enumerate() {
-                // SAFETY: the caller's promises.
-                unsafe {
-                    let t = _mm256_loadu_ps(sums.add(r * stride + i));
-                    self.eight(row * self.outputs + first, t, scale, bias);
-                }
-            }
-        }
-        if whole < outputs.len() {
-            for (r, row) in rows.enumerate() {
-                // SAFETY: the caller's promises.
-                unsafe {
-                    let rest = sums.add(r * stride + whole);
-                    let rest = core::slice::from_raw_parts_mut(rest, outputs.len() - whole);
-                    self.scalar(row, outputs.start + whole, rest);
+            if done < outputs.len() {
+                for (r, row) in rows.enumerate() {
+                    let rest = sums.add(r * stride + done);
+                    let rest = core::slice::from_raw_parts_mut(rest, outputs.len() - done);
+                    self.scalar(row, outputs.start + done, rest);
                 }
             }
         }
     }
+}
 
-    /// Outputs `at..at + 8`, with their scales and biases.
+/// An epilogue that layers often have, known when compiling: with a bias, to i8
+/// (`I8`) or f32, with a residual of the output's type or none, and one of the
+/// activations below.
+pub(crate) struct Known<const I8: bool, const RESIDUAL: bool, const ACTIVATION: u8>;
+
+pub(crate) const IDENTITY: u8 = 0;
+pub(crate) const RELU: u8 = 1;
+pub(crate) const CLIP: u8 = 2;
+
+/// A [`Known`] epilogue.
+pub(crate) trait Common {
+    const I8: bool;
+    const RESIDUAL: bool;
+    const ACTIVATION: u8;
+}
+
+impl<const I: bool, const R: bool, const A: u8> Common for Known<I, R, A> {
+    const I8: bool = I;
+    const RESIDUAL: bool = R;
+    const ACTIVATION: u8 = A;
+}
+
+/// Evaluates `$call` with `$type` as the [`Known`] epilogue of this kind, if it
+/// is one with an output of i8 or f32 as `$i8` says; tells whether it is.
+macro_rules! common {
+    ($kind:expr, $i8:literal, $type:ident => $call:expr) => {{
+        use $crate::eltwise::UnaryKind;
+        use $crate::epilogue::{CLIP, IDENTITY, Known, RELU};
+        let kind = $kind;
+        match (kind.residual, kind.activation) {
+            _ if kind.i8 != $i8 || !kind.bias => false,
+            (false, UnaryKind::Identity) => {
+                type $type = Known<$i8, false, IDENTITY>;
+                $call;
+                true
+            }
+            (false, UnaryKind::Relu) => {
+                type $type = Known<$i8, false, RELU>;
+                $call;
+                true
+            }
+            (false, UnaryKind::Clip) => {
+                type $type = Known<$i8, false, CLIP>;
+                $call;
+                true
+            }
+            (true, UnaryKind::Identity) => {
+                type $type = Known<$i8, true, IDENTITY>;
+                $call;
+                true
+            }
+            (true, UnaryKind::Relu) => {
+                type $type = Known<$i8, true, RELU>;
+                $call;
+                true
+            }
+            _ => false,
+        }
+    }};
+}
+pub(crate) use common;
+
+/// What [`Finish::common`] found.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct CommonKind {
+    pub(crate) i8: bool,
+    pub(crate) bias: bool,
+    pub(crate) residual: bool,
+    pub(crate) activation: UnaryKind,
+}
+
+impl Finish<'_> {
+    /// The [`Common`] epilogue that this is, if it is one.
+    pub(crate) fn common(&self) -> Option<CommonKind> {
+        let i8 = match &self.y {
+            Out::I8(_) => true,
+            Out::F32(_) => false,
+            Out::I16(_) => return None,
+        };
+        let residual = match self.residual.map(|r| r.values) {
+            None => false,
+            Some(View::I8(_)) if i8 => true,
+            Some(View::F32(_)) if !i8 => true,
+            Some(_) => return None,
+        };
+        Some(CommonKind {
+            i8,
+            bias: self.bias.is_some(),
+            residual,
+            activation: self.activation.kind,
+        })
+    }
+}
+
+/// The epilogue of `N` registers of outputs, with all that is the same for every
+/// row.
+pub(crate) struct Columns<'a, const N: usize> {
+    finish: &'a Finish<'a>,
+    first: usize,
+    scale: [__m256; N],
+    bias: [__m256; N],
+    residual_scale: __m256,
+    inverse_scale: __m256,
+    bound: __m256,
+}
+
+impl<'a, const N: usize> Columns<'a, N> {
+    /// Outputs `first..first + N * 8`.
     #[target_feature(enable = "avx2")]
     #[inline]
-    unsafe fn eight(&self, at: usize, t: __m256, scale: __m256, bias: Option<__m256>) {
-        let mut t = _mm256_mul_ps(t, scale);
-        if let Some(bias) = bias {
-            t = _mm256_add_ps(t, bias);
+    pub(crate) fn new(finish: &'a Finish<'a>, first: usize) -> Self {
+        let mut scale = [_mm256_set1_ps(finish.x_scale); N];
+        let mut bias = [_mm256_setzero_ps(); N];
+        for n in 0..N {
+            if let Some(w_scale) = finish.w_scale {
+                scale[n] = _mm256_mul_ps(scale[n], load(&w_scale[first + n * LANES..]));
+            }
+            if let Some(values) = finish.bias {
+                bias[n] = load(&values[first + n * LANES..]);
+            }
         }
-        if let Some(residual) = &self.residual {
-            let scale = _mm256_set1_ps(residual.scale);
-            let r = match residual.values {
-                View::F32(r) => load(&r[at..]),
-                View::I16(r) => _mm256_mul_ps(load_i16(&r[at..]), scale),
-                View::I8(r) => _mm256_mul_ps(load_i8(&r[at..]), scale),
-                _ => _mm256_setzero_ps(),
-            };
-            t = _mm256_add_ps(t, r);
+        let residual_scale = finish.residual.map_or(1.0, |r| r.scale);
+        Columns {
+            finish,
+            first,
+            scale,
+            bias,
+            residual_scale: _mm256_set1_ps(residual_scale),
+            inverse_scale: _mm256_set1_ps(finish.inverse_scale),
+            bound: _mm256_set1_ps(finish.qmax as f32),
         }
-        t = activate(&self.activation, t);
-        match &self.y {
+    }
+
+    /// Several rows, the sums of which begin `stride` floats after each other.
+    ///
+    /// # Safety
+    ///
+    /// The CPU has AVX2, `sums` has `N * 8` of every row, and no other task has
+    /// these elements of `y`.
+    #[target_feature(enable = "avx2")]
+    unsafe fn rows(&self, rows: Range<usize>, sums: *const f32, stride: usize) {
+        // SAFETY: the caller's promises.
+        unsafe {
+            if N == 2
+                && let Some(kind) = self.finish.common()
+                && (common!(kind, true, C => self.each::<C>(rows.clone(), sums, stride))
+                    || common!(kind, false, C => self.each::<C>(rows.clone(), sums, stride)))
+            {
+                return;
+            }
+            for (r, row) in rows.enumerate() {
+                self.row(row, load_row(sums.add(r * stride)));
+            }
+        }
+    }
+
+    /// As [`rows`](Self::rows), with the epilogue known when compiling.
+    ///
+    /// # Safety
+    ///
+    /// As for [`rows`](Self::rows) and [`common_row`](Self::common_row).
+    #[target_feature(enable = "avx2")]
+    unsafe fn each<C: Common>(&self, rows: Range<usize>, sums: *const f32, stride: usize) {
+        for (r, row) in rows.enumerate() {
+            // SAFETY: the caller's promises.
+            unsafe { self.common_row::<C>(row, load_row(sums.add(r * stride))) };
+        }
+    }
+
+    /// One row.
+    ///
+    /// # Safety
+    ///
+    /// The CPU has AVX2, and no other task has these elements of `y`.
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    pub(crate) unsafe fn row(&self, row: usize, mut t: [__m256; N]) {
+        let finish = self.finish;
+        let at = row * finish.outputs + self.first;
+        for n in 0..N {
+            t[n] = _mm256_mul_ps(t[n], self.scale[n]);
+            if finish.bias.is_some() {
+                t[n] = _mm256_add_ps(t[n], self.bias[n]);
+            }
+        }
+        if let Some(Residual { values, .. }) = &finish.residual {
+            for (n, t) in t.iter_mut().enumerate() {
+                let at = at + n * LANES;
+                let r = match values {
+                    View::F32(r) => load(&r[at..]),
+                    View::I16(r) => _mm256_mul_ps(load_i16(&r[at..]), self.residual_scale),
+                    View::I8(r) => _mm256_mul_ps(load_i8(&r[at..]), self.residual_scale),
+                    _ => _mm256_setzero_ps(),
+                };
+                *t = _mm256_add_ps(*t, r);
+            }
+        }
+        activate(&finish.activation, &mut t);
+        // SAFETY: the caller promises that these elements are its own.
+        match &finish.y {
             Out::F32(y) => {
-                // SAFETY: the caller promises that these elements are its own.
-                let y = unsafe { y.part(at..at + LANES) };
-                store(t, y);
+                let y = unsafe { y.part(at..at + N * LANES) };
+                for (t, y) in t.iter().zip(y.as_chunks_mut::<LANES>().0) {
+                    // SAFETY: eight floats.
+                    unsafe { _mm256_storeu_ps(y.as_mut_ptr(), *t) };
+                }
             }
             Out::I16(y) => {
-                // SAFETY: as above.
-                let y = unsafe { y.part(at..at + LANES) };
-                let q = self.quantise(t);
-                let words =
-                    _mm_packs_epi32(_mm256_castsi256_si128(q), _mm256_extracti128_si256(q, 1));
-                if let Some(y) = y.first_chunk_mut::<LANES>() {
+                let y = unsafe { y.part(at..at + N * LANES) };
+                for (t, y) in t.iter().zip(y.as_chunks_mut::<LANES>().0) {
+                    let words = words(self.quantise(*t));
                     // SAFETY: eight 16-bit integers.
                     unsafe { _mm_storeu_si128(y.as_mut_ptr().cast(), words) };
                 }
             }
             Out::I8(y) => {
-                // SAFETY: as above.
-                let y = unsafe { y.part(at..at + LANES) };
-                let q = self.quantise(t);
-                let words =
-                    _mm_packs_epi32(_mm256_castsi256_si128(q), _mm256_extracti128_si256(q, 1));
-                let bytes = _mm_packs_epi16(words, words);
-                if let Some(y) = y.first_chunk_mut::<LANES>() {
+                let y = unsafe { y.part(at..at + N * LANES) };
+                for (t, y) in t.as_chunks::<2>().0.iter().zip(y.as_chunks_mut::<16>().0) {
+                    let bytes =
+                        _mm_packs_epi16(words(self.quantise(t[0])), words(self.quantise(t[1])));
+                    // SAFETY: 16 bytes.
+                    unsafe { _mm_storeu_si128(y.as_mut_ptr().cast(), bytes) };
+                }
+                if let ([t], Some(y)) = (t.as_chunks::<2>().1, y.last_chunk_mut::<LANES>()) {
+                    let words = words(self.quantise(*t));
                     // SAFETY: eight bytes.
-                    unsafe { _mm_storel_epi64(y.as_mut_ptr().cast(), bytes) };
+                    unsafe {
+                        _mm_storel_epi64(y.as_mut_ptr().cast(), _mm_packs_epi16(words, words));
+                    }
                 }
             }
+        }
+    }
+
+    /// As [`row`](Self::row), for a [`Common`] epilogue: nothing is left to decide
+    /// where rows are finished one by one in registers.
+    ///
+    /// # Safety
+    ///
+    /// As for [`row`](Self::row); the row's outputs lie in `y`, and `C` is what
+    /// [`common`](Finish::common) says.
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    pub(crate) unsafe fn common_row<C: Common>(&self, row: usize, mut t: [__m256; N]) {
+        let finish = self.finish;
+        let at = row * finish.outputs + self.first;
+        for n in 0..N {
+            t[n] = _mm256_mul_ps(t[n], self.scale[n]);
+            t[n] = _mm256_add_ps(t[n], self.bias[n]);
+            if C::RESIDUAL {
+                let at = at + n * LANES;
+                let r = match finish.residual {
+                    Some(Residual {
+                        values: View::I8(r),
+                        ..
+                    }) if C::I8 => {
+                        // SAFETY: the residual is as long as `y`.
+                        let bytes = unsafe { _mm_loadl_epi64(r.as_ptr().add(at).cast()) };
+                        let r = _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(bytes));
+                        _mm256_mul_ps(r, self.residual_scale)
+                    }
+                    // SAFETY: as above.
+                    Some(Residual {
+                        values: View::F32(r),
+                        ..
+                    }) => unsafe { _mm256_loadu_ps(r.as_ptr().add(at)) },
+                    _ => _mm256_setzero_ps(),
+                };
+                t[n] = _mm256_add_ps(t[n], r);
+            }
+            match C::ACTIVATION {
+                RELU => t[n] = _mm256_max_ps(t[n], _mm256_setzero_ps()),
+                CLIP => {
+                    let low = _mm256_set1_ps(finish.activation.alpha);
+                    let high = _mm256_set1_ps(finish.activation.beta);
+                    t[n] = _mm256_min_ps(_mm256_max_ps(t[n], low), high);
+                }
+                _ => {}
+            }
+        }
+        match &finish.y {
+            Out::I8(y) if C::I8 => {
+                for n in (0..N / 2 * 2).step_by(2) {
+                    let bytes =
+                        _mm_packs_epi16(words(self.quantise(t[n])), words(self.quantise(t[n + 1])));
+                    // SAFETY: the caller promises that these elements are its own.
+                    unsafe { _mm_storeu_si128(y.start().add(at + n * LANES).cast(), bytes) };
+                }
+            }
+            Out::F32(y) => {
+                for (n, t) in t.iter().enumerate() {
+                    // SAFETY: as above.
+                    unsafe { _mm256_storeu_ps(y.start().add(at + n * LANES), *t) };
+                }
+            }
+            _ => {}
         }
     }
 
     /// [`quantize_one`](crate::quantize::quantize_one) of each lane.
     #[target_feature(enable = "avx2")]
+    #[inline]
     fn quantise(&self, t: __m256) -> __m256i {
-        let bound = _mm256_set1_ps(self.qmax as f32);
-        let t = _mm256_mul_ps(t, _mm256_set1_ps(self.inverse_scale));
+        let t = _mm256_mul_ps(t, self.inverse_scale);
         // The second operand is the result where the first is NaN.
-        let t = _mm256_max_ps(t, _mm256_sub_ps(_mm256_setzero_ps(), bound));
-        _mm256_cvtps_epi32(_mm256_min_ps(t, bound))
+        let t = _mm256_max_ps(t, _mm256_sub_ps(_mm256_setzero_ps(), self.bound));
+        _mm256_cvtps_epi32(_mm256_min_ps(t, self.bound))
     }
 }
 
-/// The common case: 16 outputs of several rows, from i8 (or no) residuals to i8,
-/// without branches between loads and stores.
-struct Sixteen<'a> {
-    finish: &'a Finish<'a>,
-    y: &'a Shared<'a, i8>,
-    residual: Option<(&'a [i8], f32)>,
-    rows: Range<usize>,
-    first: usize,
-    sums: *const f32,
-    stride: usize,
+/// `N` registers of sums.
+///
+/// # Safety
+///
+/// They are there.
+#[target_feature(enable = "avx2")]
+#[inline]
+unsafe fn load_row<const N: usize>(sums: *const f32) -> [__m256; N] {
+    let mut t = [_mm256_setzero_ps(); N];
+    for (n, t) in t.iter_mut().enumerate() {
+        // SAFETY: the caller's promise.
+        *t = unsafe { _mm256_loadu_ps(sums.add(n * LANES)) };
+    }
+    t
 }
 
-/// Activations that [`Sixteen`] knows.
-const IDENTITY: u8 = 0;
-const RELU: u8 = 1;
-const CLIP: u8 = 2;
-
-impl Sixteen<'_> {
-    /// Computes, if the activation is one of those above.
-    ///
-    /// # Safety
-    ///
-    /// As for [`Finish::x86_avx2_rows`], with 16 outputs.
-    #[target_feature(enable = "avx2")]
-    unsafe fn run(&self) -> bool {
-        // SAFETY: the caller's promises.
-        unsafe {
-            match (self.finish.activation.kind, self.residual.is_some()) {
-                (UnaryKind::Identity, false) => self.rows::<IDENTITY, false>(),
-                (UnaryKind::Identity, true) => self.rows::<IDENTITY, true>(),
-                (UnaryKind::Relu, false) => self.rows::<RELU, false>(),
-                (UnaryKind::Relu, true) => self.rows::<RELU, true>(),
-                (UnaryKind::Clip, false) => self.rows::<CLIP, false>(),
-                (UnaryKind::Clip, true) => self.rows::<CLIP, true>(),
-                _ => return false,
-            }
-        }
-        true
-    }
-
-    /// # Safety
-    ///
-    /// As for [`run`](Self::run).
-    #[target_feature(enable = "avx2")]
-    unsafe fn rows<const ACTIVATION: u8, const RESIDUAL: bool>(&self) {
-        let f = self.finish;
-        let zero = _mm256_setzero_ps();
-        let (low, high) = (
-            _mm256_set1_ps(f.activation.alpha),
-            _mm256_set1_ps(f.activation.beta),
-        );
-        let inverse = _mm256_set1_ps(f.inverse_scale);
-        let bound = _mm256_set1_ps(f.qmax as f32);
-        let least = _mm256_sub_ps(zero, bound);
-        let x_scale = _mm256_set1_ps(f.x_scale);
-        let (values, r_scale) = self.residual.unwrap_or((&[], 1.0));
-        let r_scale = _mm256_set1_ps(r_scale);
-        let mut scale = [x_scale; 2];
-        let mut bias = [zero; 2];
-        for half in 0..2 {
-            let first = self.first + half * LANES;
-            if let Some(w_scale) = f.w_scale {
-                scale[half] = _mm256_mul_ps(x_scale, load(&w_scale[first..]));
-            }
-            if let Some(values) = f.bias {
-                bias[half] = load(&values[first..]);
-            }
-        }
-        for (r, row) in self.rows.clone().enumerate() {
-            let at = row * f.outputs + self.first;
-            let mut q = [_mm256_setzero_si256(); 2];
-            for half in 0..2 {
-                // SAFETY: the caller promises 16 sums a row.
-                let t = unsafe { _mm256_loadu_ps(self.sums.add(r * self.stride + half * LANES)) };
-                let mut t = _mm256_mul_ps(t, scale[half]);
-                if f.bias.is_some() {
-                    t = _mm256_add_ps(t, bias[half]);
-                }
-                if RESIDUAL {
-                    let r = load_i8(&values[at + half * LANES..]);
-                    t = _mm256_add_ps(t, _mm256_mul_ps(r, r_scale));
-                }
-                match ACTIVATION {
-                    RELU => t = _mm256_max_ps(t, zero),
-                    CLIP => t = _mm256_min_ps(_mm256_max_ps(t, low), high),
-                    _ => {}
-                }
-                t = _mm256_mul_ps(t, inverse);
-                t = _mm256_min_ps(_mm256_max_ps(t, least), bound);
-                q[half] = _mm256_cvtps_epi32(t);
-            }
-            // Words 0..4, 8..12, 4..8, 12..16, put in order.
-            let words = _mm256_permute4x64_epi64(_mm256_packs_epi32(q[0], q[1]), 0b11_01_10_00);
-            let bytes = _mm_packs_epi16(
-                _mm256_castsi256_si128(words),
-                _mm256_extracti128_si256(words, 1),
-            );
-            // SAFETY: the caller promises that these elements are its own.
-            let y = unsafe { self.y.part(at..at + 2 * LANES) };
-            if let Some(y) = y.first_chunk_mut::<{ 2 * LANES }>() {
-                // SAFETY: 16 bytes.
-                unsafe { _mm_storeu_si128(y.as_mut_ptr().cast(), bytes) };
-            }
-        }
-    }
+/// Eight i32 in the range of an i16.
+#[target_feature(enable = "avx2")]
+#[inline]
+fn words(q: __m256i) -> __m128i {
+    _mm_packs_epi32(_mm256_castsi256_si128(q), _mm256_extracti128_si256(q, 1))
 }
 
 #[target_feature(enable = "avx2")]
-fn activate(activation: &Unary, t: __m256) -> __m256 {
+#[inline]
+fn activate<const N: usize>(activation: &Unary, t: &mut [__m256; N]) {
     let zero = _mm256_setzero_ps();
     match activation.kind {
-        UnaryKind::Identity => t,
-        UnaryKind::Relu => _mm256_max_ps(t, zero),
+        UnaryKind::Identity => {}
+        UnaryKind::Relu => {
+            for t in t {
+                *t = _mm256_max_ps(*t, zero);
+            }
+        }
         UnaryKind::Clip => {
             let (low, high) = (
                 _mm256_set1_ps(activation.alpha),
                 _mm256_set1_ps(activation.beta),
             );
-            _mm256_min_ps(_mm256_max_ps(t, low), high)
+            for t in t {
+                *t = _mm256_min_ps(_mm256_max_ps(*t, low), high);
+            }
         }
         _ => {
-            let (mut before, mut after) = ([0.0; LANES], [0.0; LANES]);
-            store(t, &mut before);
-            eltwise::unary(activation, &before, &mut after);
-            load(&after)
+            for t in t {
+                *t = activate_slowly(activation, *t);
+            }
         }
     }
 }
 
+/// An activation that is a function of its own.
+#[target_feature(enable = "avx2")]
+fn activate_slowly(activation: &Unary, t: __m256) -> __m256 {
+    let (mut before, mut after) = ([0.0; LANES], [0.0; LANES]);
+    // SAFETY: eight floats.
+    unsafe { _mm256_storeu_ps(before.as_mut_ptr(), t) };
+    eltwise::unary(activation, &before, &mut after);
+    load(&after)
+}
+
 /// The first eight values; zeros where there are fewer.
 #[target_feature(enable = "avx2")]
+#[inline]
 fn load(values: &[f32]) -> __m256 {
     match values.first_chunk::<LANES>() {
         // SAFETY: eight floats.
@@ -301,6 +447,7 @@ fn load(values: &[f32]) -> __m256 {
 
 /// As [`load`], converted.
 #[target_feature(enable = "avx2")]
+#[inline]
 fn load_i16(values: &[i16]) -> __m256 {
     match values.first_chunk::<LANES>() {
         Some(values) => {
@@ -314,6 +461,7 @@ fn load_i16(values: &[i16]) -> __m256 {
 
 /// As [`load`], converted.
 #[target_feature(enable = "avx2")]
+#[inline]
 fn load_i8(values: &[i8]) -> __m256 {
     match values.first_chunk::<LANES>() {
         Some(values) => {
@@ -322,14 +470,5 @@ fn load_i8(values: &[i8]) -> __m256 {
             _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(bytes))
         }
         None => _mm256_setzero_ps(),
-    }
-}
-
-/// Stores to the first eight elements, if there are as many.
-#[target_feature(enable = "avx2")]
-fn store(t: __m256, out: &mut [f32]) {
-    if let Some(out) = out.first_chunk_mut::<LANES>() {
-        // SAFETY: eight floats.
-        unsafe { _mm256_storeu_ps(out.as_mut_ptr(), t) };
     }
 }

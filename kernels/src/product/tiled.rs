@@ -111,6 +111,25 @@ pub(crate) trait Tile {
     /// The CPU has what the variant needs; everything in `chunk` is as it says.
     unsafe fn add(chunk: &Chunk<'_>);
 
+    /// Computes all rows of a strip at once, epilogue included, where the tile has
+    /// a faster way than [`add`](Self::add) and [`finish`](Self::finish) one after
+    /// the other; otherwise does nothing and returns false. `chunk` is that of the
+    /// strip's first tile, first and last of its product; the segments of the
+    /// next tile follow `segments * ROWS` pointers further on, its row sums
+    /// `ROWS` further on.
+    ///
+    /// # Safety
+    ///
+    /// As for [`add`](Self::add) and [`finish`](Self::finish).
+    unsafe fn strip(
+        _chunk: &Chunk<'_>,
+        _finish: &Finish<'_>,
+        _rows: Range<usize>,
+        _outputs: Range<usize>,
+    ) -> bool {
+        false
+    }
+
     /// The epilogue of `rows` x `outputs`; `sums` has rows of
     /// `BLOCKS * 16` floats.
     ///
@@ -456,6 +475,28 @@ impl<T: Tile, R: Rows> Task<'_, T, R> {
                     (self.part::<u8>(0).cast_const(), plan.panel)
                 };
                 let last = segment + count == plan.segments && from + len == plan.len;
+                if single {
+                    // SAFETY: panels and segments were just made.
+                    let done = unsafe {
+                        let row_sums = self.part::<i32>(plan.row_sums);
+                        let all = rows.len().next_multiple_of(T::ROWS);
+                        let chunk = Chunk {
+                            segments: self.segments(0, T::ROWS.min(rows.len())),
+                            panels,
+                            stride,
+                            blocks: units.len(),
+                            row_sums: core::slice::from_raw_parts(row_sums, all),
+                            sums: self.part(plan.sums),
+                            first: true,
+                            last: true,
+                        };
+                        let finish = &self.problem.finish;
+                        T::strip(&chunk, finish, rows.clone(), outputs.clone())
+                    };
+                    if done {
+                        continue;
+                    }
+                }
                 for (i, first) in rows.clone().step_by(T::ROWS).enumerate() {
                     let tile_rows = T::ROWS.min(rows.end - first);
                     let waiting = if single { 0 } else { i };

@@ -11,7 +11,7 @@
 //! i32 sums wrap, which [`max_k`](crate::max_k) excludes for valid weights.
 
 use super::panel::{Panel, decode};
-use crate::epilogue::Finish;
+use crate::epilogue::{Columns, Common, Finish, common};
 use crate::layout::BLOCK;
 use crate::product::tiled::{Chunk, Part, Segments, Tile};
 use crate::{Codec, Matrix};
@@ -30,9 +30,13 @@ pub(crate) enum I8 {}
 /// i8 activations and i8 weights, multiplied as i16.
 pub(crate) enum WideI8 {}
 
+/// Where a product has no more k than this, sums go from registers through the
+/// epilogue; beyond it that saves little.
+const SHALLOW: usize = 256;
+
 /// What every tile of this file has in common.
 macro_rules! tile {
-    ($name:ident, $x:ty, $row:ty, $panel:ty, $add:ident, { $($more:item)* }) => {
+    ($name:ident, $x:ty, $row:ty, $panel:ty, $products:ident, $i8:literal, { $($more:item)* }) => {
         impl Tile for $name {
             type X = $x;
             type Row = $row;
@@ -57,17 +61,109 @@ macro_rules! tile {
 
             #[target_feature(enable = "avx2,fma")]
             unsafe fn add(chunk: &Chunk<'_>) {
+                /// With the number of rows known.
+                #[target_feature(enable = "avx2,fma")]
+                #[inline]
+                unsafe fn add<const R: usize>(chunk: &Chunk<'_>) {
+                    // SAFETY: the caller promises room for R rows.
+                    unsafe {
+                        let waiting = load_sums::<R>(chunk);
+                        let row_sums = &chunk.row_sums[..R];
+                        let sums = $products::<R>(
+                            &chunk.segments,
+                            chunk.panels,
+                            waiting,
+                            chunk.last.then_some(row_sums),
+                        );
+                        for (r, [low, high]) in sums.into_iter().enumerate() {
+                            let at = chunk.sums.add(r * 64);
+                            _mm256_storeu_si256(at.cast(), low);
+                            _mm256_storeu_si256(at.add(32).cast(), high);
+                        }
+                    }
+                }
                 // SAFETY: the caller's promises are the same.
                 unsafe {
                     match chunk.segments.rows {
-                        1 => $add::<1>(chunk),
-                        2 => $add::<2>(chunk),
-                        3 => $add::<3>(chunk),
-                        4 => $add::<4>(chunk),
-                        5 => $add::<5>(chunk),
-                        _ => $add::<ROWS>(chunk),
+                        1 => add::<1>(chunk),
+                        2 => add::<2>(chunk),
+                        3 => add::<3>(chunk),
+                        4 => add::<4>(chunk),
+                        5 => add::<5>(chunk),
+                        _ => add::<ROWS>(chunk),
                     }
                 }
+            }
+
+            #[target_feature(enable = "avx2,fma")]
+            unsafe fn strip(
+                chunk: &Chunk<'_>,
+                finish: &Finish<'_>,
+                rows: Range<usize>,
+                outputs: Range<usize>,
+            ) -> bool {
+                /// A tile of `R` rows.
+                #[target_feature(enable = "avx2,fma")]
+                #[inline]
+                unsafe fn tile<const R: usize>(
+                    chunk: &Chunk<'_>,
+                    segments: &Segments,
+                    row_sums: &[i32],
+                ) -> [[__m256; 2]; R] {
+                    let zero = [[_mm256_setzero_si256(); 2]; R];
+                    // SAFETY: the caller's promises.
+                    let sums =
+                        unsafe { $products::<R>(segments, chunk.panels, zero, Some(row_sums)) };
+                    let mut floats = [[_mm256_setzero_ps(); 2]; R];
+                    for r in 0..R {
+                        for half in 0..2 {
+                            floats[r][half] = _mm256_castsi256_ps(sums[r][half]);
+                        }
+                    }
+                    floats
+                }
+
+                /// A strip with an epilogue known when compiling.
+                #[target_feature(enable = "avx2,fma")]
+                unsafe fn strip<C: Common>(
+                    chunk: &Chunk<'_>,
+                    finish: &Finish<'_>,
+                    rows: Range<usize>,
+                    first: usize,
+                ) {
+                    let columns = Columns::<2>::new(finish, first);
+                    let mut segments = chunk.segments;
+                    for (i, row) in rows.clone().step_by(ROWS).enumerate() {
+                        let row_sums = &chunk.row_sums[i * ROWS..][..ROWS];
+                        // SAFETY: the caller's promises.
+                        unsafe {
+                            if rows.end - row >= ROWS {
+                                let sums = tile::<ROWS>(chunk, &segments, row_sums);
+                                for r in 0..ROWS {
+                                    columns.common_row::<C>(row + r, sums[r]);
+                                }
+                            } else {
+                                // The last rows, one by one.
+                                for r in 0..rows.end - row {
+                                    let mut one = segments;
+                                    one.pointers = one.pointers.add(r);
+                                    let [sums] = tile::<1>(chunk, &one, &row_sums[r..]);
+                                    columns.common_row::<C>(row + r, sums);
+                                }
+                            }
+                        }
+                        segments.pointers = segments.pointers.wrapping_add(segments.count * ROWS);
+                    }
+                }
+
+                if outputs.len() != BLOCK || chunk.segments.count * chunk.segments.len > SHALLOW {
+                    return false;
+                }
+                let Some(kind) = finish.common() else {
+                    return false;
+                };
+                // SAFETY: the caller's promises.
+                unsafe { common!(kind, $i8, C => strip::<C>(chunk, finish, rows, outputs.start)) }
             }
 
             unsafe fn finish(
@@ -83,7 +179,7 @@ macro_rules! tile {
     };
 }
 
-tile!(F32, f32, f32, f32, add_f32, {
+tile!(F32, f32, f32, f32, products_f32, false, {
     fn in_place(codec: Codec) -> bool {
         codec == Codec::F32
     }
@@ -93,13 +189,13 @@ tile!(F32, f32, f32, f32, add_f32, {
     }
 });
 
-tile!(I16, i16, i16, i16, add_i16, {
+tile!(I16, i16, i16, i16, products_i16, false, {
     fn gather(x: &[i16], row: &mut [i16]) {
         row.copy_from_slice(x);
     }
 });
 
-tile!(WideI8, i8, i16, i16, add_i16, {
+tile!(WideI8, i8, i16, i16, products_i16, true, {
     const GATHER: bool = true;
 
     fn gather(x: &[i8], row: &mut [i16]) {
@@ -109,7 +205,7 @@ tile!(WideI8, i8, i16, i16, add_i16, {
     }
 });
 
-tile!(I8, i8, i8, i8, add_i8, {
+tile!(I8, i8, i8, i8, products_i8, true, {
     #[inline(always)]
     fn gather(x: &[i8], row: &mut [i8]) {
         // Some twenty bytes: a call of memcpy costs more.
@@ -174,42 +270,20 @@ unsafe fn load_sums<const R: usize>(chunk: &Chunk<'_>) -> [[__m256i; 2]; R] {
     sums
 }
 
-/// Stores a row's sums.
+/// The products of `R` rows with a panel, added to the sums that wait; `Some` row
+/// sums with the last chunk, after which sums are f32.
 ///
 /// # Safety
 ///
-/// There is room for them.
-#[target_feature(enable = "avx2")]
-#[inline]
-unsafe fn store_sums(chunk: &Chunk<'_>, r: usize, low: __m256i, high: __m256i) {
-    // SAFETY: 64 bytes a row.
-    unsafe {
-        let at = chunk.sums.add(r * 64);
-        _mm256_storeu_si256(at.cast(), low);
-        _mm256_storeu_si256(at.add(32).cast(), high);
-    }
-}
-
-/// Stores a row's i32 sums, as f32 after the last chunk.
-///
-/// # Safety
-///
-/// As for [`store_sums`].
-#[target_feature(enable = "avx2")]
-#[inline]
-unsafe fn store_i32(chunk: &Chunk<'_>, r: usize, [mut low, mut high]: [__m256i; 2]) {
-    if chunk.last {
-        low = _mm256_castps_si256(_mm256_cvtepi32_ps(low));
-        high = _mm256_castps_si256(_mm256_cvtepi32_ps(high));
-    }
-    // SAFETY: the caller's promise.
-    unsafe { store_sums(chunk, r, low, high) };
-}
-
+/// The CPU has AVX2 and FMA; segments and panel are as [`Chunk`] says.
 #[target_feature(enable = "avx2,fma")]
-unsafe fn add_f32<const R: usize>(chunk: &Chunk<'_>) {
-    // SAFETY: the caller promises room for R rows.
-    let waiting = unsafe { load_sums::<R>(chunk) };
+#[inline]
+unsafe fn products_f32<const R: usize>(
+    segments: &Segments,
+    panels: *const u8,
+    waiting: [[__m256i; 2]; R],
+    _: Option<&[i32]>,
+) -> [[__m256i; 2]; R] {
     let mut sum = [[_mm256_setzero_ps(); 2]; R];
     for r in 0..R {
         sum[r] = [
@@ -217,11 +291,11 @@ unsafe fn add_f32<const R: usize>(chunk: &Chunk<'_>) {
             _mm256_castsi256_ps(waiting[r][1]),
         ];
     }
-    let mut weights = chunk.panels.cast::<f32>();
-    for segment in 0..chunk.segments.count {
+    let mut weights = panels.cast::<f32>();
+    for segment in 0..segments.count {
         // SAFETY: segment < count.
-        let x = unsafe { chunk.segments.get::<R, ROWS>(segment) };
-        for k in 0..chunk.segments.len {
+        let x = unsafe { segments.get::<R, ROWS>(segment) };
+        for k in 0..segments.len {
             // SAFETY: the panel has a row of 16 for every k of every segment.
             let w = unsafe { [_mm256_loadu_ps(weights), _mm256_loadu_ps(weights.add(8))] };
             // SAFETY: stays within the panel, or one past its end.
@@ -234,28 +308,30 @@ unsafe fn add_f32<const R: usize>(chunk: &Chunk<'_>) {
             }
         }
     }
-    for (r, [low, high]) in sum.into_iter().enumerate() {
-        // SAFETY: as above.
-        unsafe {
-            store_sums(
-                chunk,
-                r,
-                _mm256_castps_si256(low),
-                _mm256_castps_si256(high),
-            )
-        };
+    let mut out = waiting;
+    for r in 0..R {
+        for half in 0..2 {
+            out[r][half] = _mm256_castps_si256(sum[r][half]);
+        }
     }
+    out
 }
 
+/// As [`products_f32`].
 #[target_feature(enable = "avx2")]
-unsafe fn add_i16<const R: usize>(chunk: &Chunk<'_>) {
-    // SAFETY: the caller promises room for R rows.
-    let mut sum = unsafe { load_sums::<R>(chunk) };
-    let mut weights = chunk.panels;
-    for segment in 0..chunk.segments.count {
+#[inline]
+unsafe fn products_i16<const R: usize>(
+    segments: &Segments,
+    panels: *const u8,
+    waiting: [[__m256i; 2]; R],
+    last: Option<&[i32]>,
+) -> [[__m256i; 2]; R] {
+    let mut sum = waiting;
+    let mut weights = panels;
+    for segment in 0..segments.count {
         // SAFETY: segment < count.
-        let x = unsafe { chunk.segments.get::<R, ROWS>(segment) };
-        for pair in 0..chunk.segments.len / 2 {
+        let x = unsafe { segments.get::<R, ROWS>(segment) };
+        for pair in 0..segments.len / 2 {
             // SAFETY: the panel has 64 bytes for every two k of every segment.
             let w = unsafe { load_group(weights) };
             // SAFETY: stays within the panel, or one past its end.
@@ -269,9 +345,20 @@ unsafe fn add_i16<const R: usize>(chunk: &Chunk<'_>) {
             }
         }
     }
-    for (r, sum) in sum.into_iter().enumerate() {
-        // SAFETY: as above.
-        unsafe { store_i32(chunk, r, sum) };
+    if last.is_some() {
+        for r in 0..R {
+            to_f32(&mut sum[r]);
+        }
+    }
+    sum
+}
+
+/// The bits of i32 sums as f32.
+#[target_feature(enable = "avx2")]
+#[inline]
+fn to_f32(sums: &mut [__m256i; 2]) {
+    for sum in sums {
+        *sum = _mm256_castps_si256(_mm256_cvtepi32_ps(*sum));
     }
 }
 
@@ -281,6 +368,7 @@ unsafe fn add_i16<const R: usize>(chunk: &Chunk<'_>) {
 ///
 /// They are there.
 #[target_feature(enable = "avx2")]
+#[inline]
 unsafe fn load_group(weights: *const u8) -> [__m256i; 2] {
     // SAFETY: the caller promises 64 bytes.
     unsafe {
@@ -291,21 +379,28 @@ unsafe fn load_group(weights: *const u8) -> [__m256i; 2] {
     }
 }
 
+/// As [`products_f32`].
 #[target_feature(enable = "avx2")]
-unsafe fn add_i8<const R: usize>(chunk: &Chunk<'_>) {
+#[inline]
+unsafe fn products_i8<const R: usize>(
+    segments: &Segments,
+    panels: *const u8,
+    waiting: [[__m256i; 2]; R],
+    row_sums: Option<&[i32]>,
+) -> [[__m256i; 2]; R] {
     /// Pairs that are added in i16.
     const NARROW: usize = 32;
 
     let ones = _mm256_set1_epi16(1);
-    // SAFETY: the caller promises room for R rows.
-    let mut wide = unsafe { load_sums::<R>(chunk) };
+    let mut wide = waiting;
     let mut narrow = [[_mm256_setzero_si256(); 2]; R];
+    let shallow = segments.count * segments.len <= 4 * NARROW;
     let mut pending = 0;
-    let mut weights = chunk.panels;
-    for segment in 0..chunk.segments.count {
+    let mut weights = panels;
+    for segment in 0..segments.count {
         // SAFETY: segment < count.
-        let x = unsafe { chunk.segments.get::<R, ROWS>(segment) };
-        let groups = chunk.segments.len / 4;
+        let x = unsafe { segments.get::<R, ROWS>(segment) };
+        let groups = segments.len / 4;
         let mut group = 0;
         while group < groups {
             let end = groups.min(group + NARROW - pending);
@@ -324,7 +419,7 @@ unsafe fn add_i8<const R: usize>(chunk: &Chunk<'_>) {
                 }
             }
             group = end;
-            if pending == NARROW {
+            if !shallow && pending == NARROW {
                 pending = 0;
                 for r in 0..R {
                     widen(&mut wide[r], &mut narrow[r], ones);
@@ -334,19 +429,20 @@ unsafe fn add_i8<const R: usize>(chunk: &Chunk<'_>) {
     }
     for r in 0..R {
         widen(&mut wide[r], &mut narrow[r], ones);
-        if chunk.last {
-            let row_sum = _mm256_set1_epi32(chunk.row_sums[r]);
+        if let Some(row_sums) = row_sums {
+            let row_sum = _mm256_set1_epi32(row_sums[r]);
             for sum in &mut wide[r] {
                 *sum = _mm256_sub_epi32(*sum, row_sum);
             }
+            to_f32(&mut wide[r]);
         }
-        // SAFETY: as above.
-        unsafe { store_i32(chunk, r, wide[r]) };
     }
+    wide
 }
 
 /// Moves i16 sums, two an output, to the i32 ones.
 #[target_feature(enable = "avx2")]
+#[inline]
 fn widen(wide: &mut [__m256i; 2], narrow: &mut [__m256i; 2], ones: __m256i) {
     for half in 0..2 {
         let pairs = _mm256_madd_epi16(narrow[half], ones);
