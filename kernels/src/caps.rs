@@ -6,14 +6,19 @@ use core::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 pub struct Caps(u32);
 
-/// Name and bit of every extension that a kernel variant may need, the lesser
-/// of one architecture first.
-const NAMES: [(&str, Caps); 4] = [
-    ("sse4.1", Caps::SSE41),
-    ("avx2", Caps::AVX2),
-    ("neon", Caps::NEON),
-    ("simd128", Caps::SIMD128),
+/// Name and bit of every extension that a kernel variant may need, and what no
+/// CPU has it without; the lesser of one architecture first.
+const NAMES: [(&str, Caps, Caps); 7] = [
+    ("sse4.1", Caps::SSE41, Caps::SCALAR),
+    ("avx2", Caps::AVX2, Caps::SSE41),
+    ("avxvnni", Caps::AVXVNNI, UP_TO_AVX2),
+    ("avx512vnni", Caps::AVX512VNNI, UP_TO_AVX2),
+    ("avx512vbmi", Caps::AVX512VBMI, UP_TO_AVX512VNNI),
+    ("neon", Caps::NEON, Caps::SCALAR),
+    ("simd128", Caps::SIMD128, Caps::SCALAR),
 ];
+const UP_TO_AVX2: Caps = Caps::SSE41.union(Caps::AVX2);
+const UP_TO_AVX512VNNI: Caps = UP_TO_AVX2.union(Caps::AVX512VNNI);
 
 impl Caps {
     /// Nothing but the portable code.
@@ -26,6 +31,13 @@ impl Caps {
     pub const NEON: Caps = Caps(1 << 2);
     /// WebAssembly fixed-width SIMD.
     pub const SIMD128: Caps = Caps(1 << 3);
+    /// x86 AVX-VNNI, on top of AVX2.
+    pub const AVXVNNI: Caps = Caps(1 << 6);
+    /// x86 AVX-512 F, BW, DQ, VL and VNNI, on top of AVX2, with the operating
+    /// system's support for the registers.
+    pub const AVX512VNNI: Caps = Caps(1 << 7);
+    /// x86 AVX-512 VBMI, on top of [`AVX512VNNI`](Self::AVX512VNNI).
+    pub const AVX512VBMI: Caps = Caps(1 << 8);
 
     /// Whether all of `needs` are present.
     pub const fn has(self, needs: Caps) -> bool {
@@ -50,8 +62,9 @@ impl Caps {
     }
 
     /// Reads a list as [`Display`](fmt::Display) writes it: `scalar`, or names
-    /// of extensions with commas between them. `avx2` brings `sse4.1` along.
-    /// `None` for anything else. Says nothing about what this CPU has.
+    /// of extensions with commas between them. A name brings along what its
+    /// extension builds on, as `avx2` does with `sse4.1`. `None` for anything
+    /// else. Says nothing about what this CPU has.
     ///
     /// ```
     /// use tern_kernels::Caps;
@@ -65,12 +78,7 @@ impl Caps {
             if name == "scalar" {
                 return Some(all);
             }
-            let (_, caps) = NAMES.into_iter().find(|(n, _)| *n == name)?;
-            let implied = if caps == Caps::AVX2 {
-                Caps::SSE41
-            } else {
-                Caps::SCALAR
-            };
+            let (_, caps, implied) = NAMES.into_iter().find(|(n, ..)| *n == name)?;
             Some(all.union(caps).union(implied))
         })
     }
@@ -79,7 +87,7 @@ impl Caps {
     /// more each time, up to all of `self`. On a CPU with AVX2: `scalar`,
     /// `sse4.1`, `sse4.1,avx2`.
     pub fn levels(self) -> impl Iterator<Item = Caps> {
-        let extensions = NAMES.into_iter().map(|(_, caps)| caps);
+        let extensions = NAMES.into_iter().map(|(_, caps, _)| caps);
         let more =
             extensions
                 .filter(move |caps| self.has(*caps))
@@ -96,8 +104,8 @@ impl fmt::Display for Caps {
         if *self == Caps::SCALAR {
             return f.write_str("scalar");
         }
-        let names = NAMES.into_iter().filter(|(_, caps)| self.has(*caps));
-        for (i, (name, _)) in names.enumerate() {
+        let names = NAMES.into_iter().filter(|(_, caps, _)| self.has(*caps));
+        for (i, (name, ..)) in names.enumerate() {
             if i > 0 {
                 f.write_str(",")?;
             }
@@ -140,27 +148,51 @@ fn ask_x86() -> Caps {
     const AVX: u32 = 1 << 28;
     const F16C: u32 = 1 << 29;
     const AVX2: u32 = 1 << 5;
+    const AVX512: u32 = F | DQ | BW | VL;
+    const F: u32 = 1 << 16;
+    const DQ: u32 = 1 << 17;
+    const BW: u32 = 1 << 30;
+    const VL: u32 = 1 << 31;
+    const VBMI: u32 = 1 << 1;
+    const VNNI: u32 = 1 << 11;
+    const AVXVNNI: u32 = 1 << 4;
     /// The operating system saves the XMM and the YMM registers.
     const XMM_YMM: u64 = 0b110;
+    /// It saves the mask registers, the upper halves of ZMM0..16, and ZMM16..32.
+    const MASKS_ZMM: u64 = 0b1110_0000;
 
     let has = |word: u32, bits: u32| word & bits == bits;
     let last_leaf = __cpuid(0).eax;
     let features = if last_leaf >= 1 { __cpuid(1).ecx } else { 0 };
-    let extended = if last_leaf >= 7 {
-        __cpuid_count(7, 0).ebx
-    } else {
-        0
-    };
+    // Of leaf 7: EBX and ECX of its first part, EAX of its second.
+    let mut extended = [0; 3];
+    if last_leaf >= 7 {
+        let first = __cpuid_count(7, 0);
+        (extended[0], extended[1]) = (first.ebx, first.ecx);
+        if first.eax >= 1 {
+            extended[2] = __cpuid_count(7, 1).eax;
+        }
+    }
 
     let mut caps = Caps::SCALAR;
     if has(features, SSSE3 | SSE41) {
         caps = caps.union(Caps::SSE41);
     }
-    if has(features, SSSE3 | SSE41 | FMA | OSXSAVE | AVX | F16C) && has(extended, AVX2) {
+    if has(features, SSSE3 | SSE41 | FMA | OSXSAVE | AVX | F16C) && has(extended[0], AVX2) {
         // SAFETY: OSXSAVE says that the operating system has enabled xgetbv.
         let saved = unsafe { _xgetbv(0) };
         if saved & XMM_YMM == XMM_YMM {
             caps = caps.union(Caps::AVX2);
+            if has(extended[2], AVXVNNI) {
+                caps = caps.union(Caps::AVXVNNI);
+            }
+            let all_saved = saved & MASKS_ZMM == MASKS_ZMM;
+            if all_saved && has(extended[0], AVX512) && has(extended[1], VNNI) {
+                caps = caps.union(Caps::AVX512VNNI);
+                if has(extended[1], VBMI) {
+                    caps = caps.union(Caps::AVX512VBMI);
+                }
+            }
         }
     }
     caps
@@ -197,16 +229,20 @@ mod tests {
 
     #[test]
     fn names_parse_back() {
-        for bits in 0..16 {
-            let caps = Caps(bits);
+        for subset in 0..1 << NAMES.len() {
+            let (mut caps, mut expected) = (Caps::SCALAR, Caps::SCALAR);
+            for (i, (_, extension, implied)) in NAMES.into_iter().enumerate() {
+                if subset >> i & 1 == 1 {
+                    caps = caps.union(extension);
+                    expected = expected.union(extension).union(implied);
+                }
+            }
             let parsed = Caps::parse(&caps.to_string());
-            let expected = if caps.has(Caps::AVX2) {
-                caps.union(Caps::SSE41)
-            } else {
-                caps
-            };
             assert_eq!(parsed, Some(expected), "{caps}");
         }
+        let vbmi = UP_TO_AVX512VNNI.union(Caps::AVX512VBMI);
+        assert_eq!(Caps::parse("avx512vbmi"), Some(vbmi));
+        assert_eq!(vbmi.to_string(), "sse4.1,avx2,avx512vnni,avx512vbmi");
         assert_eq!(Caps::parse(" sse4.1 , avx2"), Caps::parse("sse4.1,avx2"));
         for bad in ["", ",", "avx2,", "AVX2", "avx", "scalar;avx2"] {
             assert_eq!(Caps::parse(bad), None, "{bad:?}");
@@ -233,9 +269,20 @@ mod tests {
         let avx2 = is_x86_feature_detected!("avx2")
             && is_x86_feature_detected!("fma")
             && is_x86_feature_detected!("f16c");
+        let avxvnni = avx2 && is_x86_feature_detected!("avxvnni");
+        let avx512vnni = avx2
+            && is_x86_feature_detected!("avx512f")
+            && is_x86_feature_detected!("avx512dq")
+            && is_x86_feature_detected!("avx512bw")
+            && is_x86_feature_detected!("avx512vl")
+            && is_x86_feature_detected!("avx512vnni");
+        let avx512vbmi = avx512vnni && is_x86_feature_detected!("avx512vbmi");
         for _ in 0..2 {
             assert_eq!(Caps::detect().has(Caps::SSE41), sse41);
             assert_eq!(Caps::detect().has(Caps::AVX2), avx2);
+            assert_eq!(Caps::detect().has(Caps::AVXVNNI), avxvnni);
+            assert_eq!(Caps::detect().has(Caps::AVX512VNNI), avx512vnni);
+            assert_eq!(Caps::detect().has(Caps::AVX512VBMI), avx512vbmi);
         }
     }
 }
