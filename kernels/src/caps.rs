@@ -8,17 +8,20 @@ pub struct Caps(u32);
 
 /// Name and bit of every extension that a kernel variant may need, and what no
 /// CPU has it without; the lesser of one architecture first.
-const NAMES: [(&str, Caps, Caps); 7] = [
+const NAMES: [(&str, Caps, Caps); 9] = [
     ("sse4.1", Caps::SSE41, Caps::SCALAR),
     ("avx2", Caps::AVX2, Caps::SSE41),
     ("avxvnni", Caps::AVXVNNI, UP_TO_AVX2),
     ("avx512vnni", Caps::AVX512VNNI, UP_TO_AVX2),
     ("avx512vbmi", Caps::AVX512VBMI, UP_TO_AVX512VNNI),
     ("neon", Caps::NEON, Caps::SCALAR),
+    ("dotprod", Caps::DOTPROD, Caps::NEON),
+    ("i8mm", Caps::I8MM, UP_TO_DOTPROD),
     ("simd128", Caps::SIMD128, Caps::SCALAR),
 ];
 const UP_TO_AVX2: Caps = Caps::SSE41.union(Caps::AVX2);
 const UP_TO_AVX512VNNI: Caps = UP_TO_AVX2.union(Caps::AVX512VNNI);
+const UP_TO_DOTPROD: Caps = Caps::NEON.union(Caps::DOTPROD);
 
 impl Caps {
     /// Nothing but the portable code.
@@ -31,6 +34,10 @@ impl Caps {
     pub const NEON: Caps = Caps(1 << 2);
     /// WebAssembly fixed-width SIMD.
     pub const SIMD128: Caps = Caps(1 << 3);
+    /// AArch64 dot products of bytes (`sdot`).
+    pub const DOTPROD: Caps = Caps(1 << 4);
+    /// AArch64 matrix products of bytes (`smmla`).
+    pub const I8MM: Caps = Caps(1 << 5);
     /// x86 AVX-VNNI, on top of AVX2.
     pub const AVXVNNI: Caps = Caps(1 << 6);
     /// x86 AVX-512 F, BW, DQ, VL and VNNI, on top of AVX2, with the operating
@@ -57,6 +64,10 @@ impl Caps {
     /// What this CPU and its operating system support. The first call asks the
     /// CPU, which can take microseconds in a virtual machine; later calls read
     /// what it said.
+    ///
+    /// On AArch64, `dotprod` and `i8mm` are found on Linux and Android from
+    /// kernel 4.11 on, and on Apple's systems; elsewhere they count if the
+    /// compiler was told that they are there.
     pub fn detect() -> Caps {
         detect()
     }
@@ -115,7 +126,10 @@ impl fmt::Display for Caps {
     }
 }
 
-#[cfg(all(any(target_arch = "x86", target_arch = "x86_64"), not(miri)))]
+#[cfg(all(
+    any(target_arch = "x86", target_arch = "x86_64", target_arch = "aarch64"),
+    not(miri)
+))]
 fn detect() -> Caps {
     use core::sync::atomic::{AtomicU32, Ordering};
 
@@ -128,14 +142,14 @@ fn detect() -> Caps {
     if found & KNOWN != 0 {
         return Caps(found & !KNOWN);
     }
-    let caps = ask_x86();
+    let caps = ask();
     FOUND.store(caps.0 | KNOWN, Ordering::Relaxed);
     caps
 }
 
 /// The bits are those of Intel's manual, volume 2A, CPUID.
 #[cfg(all(any(target_arch = "x86", target_arch = "x86_64"), not(miri)))]
-fn ask_x86() -> Caps {
+fn ask() -> Caps {
     #[cfg(target_arch = "x86")]
     use core::arch::x86::{__cpuid, __cpuid_count, _xgetbv};
     #[cfg(target_arch = "x86_64")]
@@ -199,9 +213,22 @@ fn ask_x86() -> Caps {
 }
 
 #[cfg(all(target_arch = "aarch64", not(miri)))]
-fn detect() -> Caps {
-    Caps::NEON
+fn ask() -> Caps {
+    let [dotprod, i8mm] = aarch64::ask();
+    let mut caps = Caps::NEON;
+    if dotprod || cfg!(target_feature = "dotprod") {
+        caps = caps.union(Caps::DOTPROD);
+        if i8mm || cfg!(target_feature = "i8mm") {
+            caps = caps.union(Caps::I8MM);
+        }
+    }
+    caps
 }
+
+/// Asks for dot products and byte matrices. The registers that tell are the
+/// operating system's.
+#[cfg(all(target_arch = "aarch64", not(miri)))]
+mod aarch64;
 
 #[cfg(all(target_arch = "wasm32", target_feature = "simd128", not(miri)))]
 fn detect() -> Caps {
@@ -243,6 +270,9 @@ mod tests {
         let vbmi = UP_TO_AVX512VNNI.union(Caps::AVX512VBMI);
         assert_eq!(Caps::parse("avx512vbmi"), Some(vbmi));
         assert_eq!(vbmi.to_string(), "sse4.1,avx2,avx512vnni,avx512vbmi");
+        let i8mm = UP_TO_DOTPROD.union(Caps::I8MM);
+        assert_eq!(Caps::parse("i8mm"), Some(i8mm));
+        assert_eq!(i8mm.to_string(), "neon,dotprod,i8mm");
         assert_eq!(Caps::parse(" sse4.1 , avx2"), Caps::parse("sse4.1,avx2"));
         for bad in ["", ",", "avx2,", "AVX2", "avx", "scalar;avx2"] {
             assert_eq!(Caps::parse(bad), None, "{bad:?}");
@@ -256,8 +286,8 @@ mod tests {
         assert_eq!(levels, [Caps::SCALAR, Caps::SSE41, x86]);
         assert_eq!(Caps::SCALAR.levels().collect::<Vec<_>>(), [Caps::SCALAR]);
         assert_eq!(
-            Caps::NEON.levels().collect::<Vec<_>>(),
-            [Caps::SCALAR, Caps::NEON]
+            UP_TO_DOTPROD.levels().collect::<Vec<_>>(),
+            [Caps::SCALAR, Caps::NEON, UP_TO_DOTPROD]
         );
     }
 
@@ -283,6 +313,20 @@ mod tests {
             assert_eq!(Caps::detect().has(Caps::AVXVNNI), avxvnni);
             assert_eq!(Caps::detect().has(Caps::AVX512VNNI), avx512vnni);
             assert_eq!(Caps::detect().has(Caps::AVX512VBMI), avx512vbmi);
+        }
+    }
+    #[cfg(all(target_arch = "aarch64", not(miri)))]
+    #[test]
+    fn detection_agrees_with_the_standard_library() {
+        use std::arch::is_aarch64_feature_detected;
+        for _ in 0..2 {
+            let caps = Caps::detect();
+            assert!(caps.has(Caps::NEON));
+            assert_eq!(
+                caps.has(Caps::DOTPROD),
+                is_aarch64_feature_detected!("dotprod")
+            );
+            assert_eq!(caps.has(Caps::I8MM), is_aarch64_feature_detected!("i8mm"));
         }
     }
 }
