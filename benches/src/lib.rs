@@ -1,8 +1,13 @@
-//! What `ternrt-bench` and the criterion benches share: statistics over
-//! timings, the machine's ceilings, the profile of a model's ops, and the layer
-//! shapes of real networks.
+//! What `ternrt-bench` and the criterion benches share: measuring a model and
+//! its ops, single layers with random operands, the machine's ceilings, and the
+//! layer shapes of real networks.
 
 pub mod ceiling;
+pub mod matvec;
+pub mod model;
+pub mod plot;
+pub mod product;
 pub mod profile;
 pub mod shapes;
 pub mod stats;
+pub mod sweep;

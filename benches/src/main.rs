@@ -1,20 +1,19 @@
-//! `ternrt-bench`: how long a `.tern` model takes, and where.
+//! `ternrt-bench`: measures `.tern` models, and the kernels below them.
 
-use anyhow::{Context, Result, anyhow, bail};
-use clap::Parser;
-use indicatif::{ProgressBar, ProgressStyle};
+use anyhow::{Context, Result};
+use clap::{Parser, Subcommand};
 use serde::Serialize;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Instant;
-use ternrt::format::golden;
-use ternrt::format::header::Section;
+use std::time::Duration;
+use tern_kernels::Caps;
 use ternrt::pool::ThreadPool;
-use ternrt::{Model, Options, Session};
 use ternrt_bench::ceiling::Ceiling;
-use ternrt_bench::profile::{Line, Profiler, Work};
-use ternrt_bench::stats::{Summary, peak_resident_bytes, summarise};
+use ternrt_bench::product::Form;
+use ternrt_bench::shapes;
+use ternrt_bench::sweep::{self, Axis, Sweep};
+use ternrt_bench::{matvec, model};
 
 /// Measure a .tern model: latency, throughput, memory, and time per op
 ///
@@ -22,54 +21,58 @@ use ternrt_bench::stats::{Summary, peak_resident_bytes, summarise};
 /// restricts the instruction sets.
 #[derive(Parser)]
 #[command(name = "ternrt-bench", version, max_term_width = 100)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 struct Args {
-    /// The compiled model
-    model: PathBuf,
-    /// Threads
-    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
-    threads: u16,
-    /// Inferences that count as one iteration
-    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    batch: u32,
-    /// Iterations before the measurement
-    #[arg(long, default_value_t = 3, value_name = "N")]
-    warmup: u32,
-    /// Measured iterations (default: as many as fit into some two seconds, 20 to 1000)
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    iterations: Option<u32>,
-    /// A line per op: time, share, GMAC/s and how much that is of what this CPU can do
-    #[arg(long)]
-    profile: bool,
+    #[command(flatten)]
+    model: Option<model::Args>,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// What this machine multiplies and reads from memory at most
+    Ceiling(Common),
+    /// Matrix-vector products with weights from memory: GB/s, as a share of what the memory gives
+    Matvec(Common),
+    /// Speed of the product kernels over one dimension, as a table, and as JSON, CSV and SVG files
+    Sweep {
+        /// What grows (default: each)
+        #[arg(value_enum)]
+        axes: Vec<Axis>,
+        /// Write AXIS.json, AXIS.csv and AXIS.svg there
+        #[arg(long, value_name = "DIR")]
+        output_dir: Option<PathBuf>,
+        #[command(flatten)]
+        common: Common,
+    },
+}
+
+#[derive(clap::Args)]
+struct Common {
+    /// Threads; for sweeps over threads the most, and other sweeps use one (default: 1; for sweeps all processors)
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    threads: Option<u16>,
+    /// Milliseconds that each figure may take
+    #[arg(long, default_value_t = 200, value_name = "MS")]
+    budget: u64,
     /// Print JSON
     #[arg(long)]
     json: bool,
 }
 
-#[derive(Serialize)]
-struct Report {
-    model: String,
-    threads: u16,
-    batch: u32,
-    instruction_sets: String,
-    warmup: u32,
-    iterations: u32,
-    latency_ms: Summary,
-    inferences_per_s: f64,
-    macs: u64,
-    gmac_per_s: f64,
-    file_bytes: u64,
-    weight_bytes: u64,
-    arena_bytes: u64,
-    arena_plan_bytes: u64,
-    peak_resident_bytes: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    ceiling: Option<Ceiling>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    profile: Vec<Line>,
+impl Common {
+    fn threads(&self, default: usize) -> usize {
+        self.threads.map_or(default, usize::from)
+    }
+
+    fn budget(&self) -> Duration {
+        Duration::from_millis(self.budget)
+    }
 }
 
 fn main() -> ExitCode {
-    match run(&Args::parse()) {
+    match run(Args::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
@@ -78,207 +81,127 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(args: &Args) -> Result<()> {
-    let shown = args.model.display();
-    let file = std::fs::File::open(&args.model).with_context(|| format!("cannot open {shown}"))?;
-    if file
-        .metadata()
-        .with_context(|| format!("cannot read {shown}"))?
-        .len()
-        == 0
-    {
-        bail!("{shown} is empty; compile the model again");
+fn run(args: Args) -> Result<()> {
+    match (args.command, args.model) {
+        (Some(Command::Ceiling(common)), _) => run_ceiling(&common),
+        (Some(Command::Matvec(common)), _) => run_matvec(&common),
+        (
+            Some(Command::Sweep {
+                axes,
+                output_dir,
+                common,
+            }),
+            _,
+        ) => run_sweeps(&axes, output_dir, &common),
+        (None, Some(args)) => model::run(&args),
+        (None, None) => Ok(()),
     }
-    // SAFETY: a read-only map of a file that nobody alters while it is measured.
-    let bytes =
-        unsafe { memmap2::Mmap::map(&file) }.with_context(|| format!("cannot map {shown}"))?;
-    let model = Model::new(&bytes).map_err(|e| anyhow!("{shown}: {e}"))?;
-    let caps = ternrt::caps_from_env()?;
-    let pool = ThreadPool::new(args.threads.into())
-        .map_err(|e| anyhow!("cannot start {} threads: {e}", args.threads))?;
-    let mut arena = vec![0u8; model.arena_len_for(caps, args.threads.into())];
-    let arena_bytes = arena.len() as u64;
-    let mut session = Session::with_options(
-        &model,
-        &mut arena,
-        Options {
-            caps,
-            parallel: &pool,
-        },
-    )?;
+}
 
-    // Inputs may be overwritten by a run, so they are kept here and copied before each.
-    let inputs: Vec<Vec<u8>> = model
-        .inputs(0)
-        .enumerate()
-        .map(|(i, info)| {
-            let mut bytes = vec![0u8; info.len];
-            golden::fill(info.dtype, i as u64 + 1, &mut bytes);
-            bytes
-        })
-        .collect();
-    let once = |session: &mut Session<'_, '_>, profiler: Option<&mut Profiler>| -> Result<f64> {
-        let mut ms = 0.0;
-        let mut profiler = profiler;
-        for _ in 0..args.batch {
-            for (i, input) in inputs.iter().enumerate() {
-                session.input_mut(i)?.copy_from_slice(input);
-            }
-            let start = Instant::now();
-            match profiler.as_deref_mut() {
-                Some(p) => session.run_traced(0, p)?,
-                None => session.run(0)?,
-            }
-            ms += start.elapsed().as_secs_f64() * 1e3;
-        }
-        Ok(ms)
-    };
-    let mut last = 1.0;
-    for _ in 0..args.warmup.max(1) {
-        last = once(&mut session, None)?;
-    }
-    let iterations = args
-        .iterations
-        .unwrap_or(((2000.0 / last.max(1e-3)) as u32).clamp(20, 1000));
-    let bar = if last * f64::from(iterations) > 1000.0 && !args.json {
-        ProgressBar::new(iterations.into()).with_style(
-            ProgressStyle::with_template("measuring [{bar:30}] {pos}/{len} {eta} left")
-                .unwrap_or_else(|_| ProgressStyle::default_bar()),
-        )
-    } else {
-        ProgressBar::hidden()
-    };
-    let mut times = Vec::with_capacity(iterations as usize);
-    for _ in 0..iterations {
-        times.push(once(&mut session, None)?);
-        bar.inc(1);
-    }
-    bar.finish_and_clear();
-    // Before the ceiling is measured, which needs memory of its own.
-    let peak_resident = peak_resident_bytes();
-    let (mut ceiling, mut profile) = (None, Vec::new());
-    if args.profile {
-        let mut profiler = Profiler::default();
-        for _ in 0..iterations.min(50) {
-            once(&mut session, Some(&mut profiler))?;
-        }
-        let most = Ceiling::measure(args.threads.into());
-        let name = |number| model.op_name(number).unwrap_or_default();
-        let ops = model.ops(0).map(|step| Work::of(&step, name(step.number)));
-        profile = profiler.lines(ops, &most);
-        ceiling = Some(most);
-    }
-    let latency_ms = summarise(times).context("no iterations")?;
-    let macs = model
-        .ops(0)
-        .map(|s| s.record.op.macs(&s.operands))
-        .sum::<u64>();
-    let per_s = 1e3 * f64::from(args.batch) / latency_ms.median;
-    let report = Report {
-        model: shown.to_string(),
-        threads: args.threads,
-        batch: args.batch,
-        instruction_sets: caps.to_string(),
-        warmup: args.warmup,
-        iterations,
-        latency_ms,
-        inferences_per_s: per_s,
-        macs,
-        gmac_per_s: macs as f64 * per_s / 1e9,
-        file_bytes: bytes.len() as u64,
-        weight_bytes: model.header().section(Section::Data).len,
-        arena_bytes,
-        arena_plan_bytes: model.header().arena_bytes,
-        peak_resident_bytes: peak_resident,
-        ceiling,
-        profile,
-    };
+fn print_json(value: &impl Serialize) -> Result<()> {
     let mut out = std::io::stdout().lock();
-    if args.json {
-        serde_json::to_writer_pretty(&mut out, &report)?;
-        writeln!(out)?;
-    } else {
-        print(&mut out, &report)?;
+    serde_json::to_writer_pretty(&mut out, value)?;
+    Ok(writeln!(out)?)
+}
+
+fn run_ceiling(common: &Common) -> Result<()> {
+    let ceiling = Ceiling::measure(common.threads(1));
+    if common.json {
+        return print_json(&ceiling);
+    }
+    Ok(writeln!(
+        std::io::stdout(),
+        "{}",
+        ceiling.lines().join("\n")
+    )?)
+}
+
+/// Figures of `matvec`.
+#[derive(Serialize)]
+struct MatvecReport {
+    instruction_sets: String,
+    ceiling: Ceiling,
+    lines: Vec<matvec::Line>,
+}
+
+fn run_matvec(common: &Common) -> Result<()> {
+    let threads = common.threads(1);
+    let caps = ternrt::caps_from_env()?;
+    let pool =
+        ThreadPool::new(threads).with_context(|| format!("cannot start {threads} threads"))?;
+    let ceiling = Ceiling::measure(threads);
+    let layers = shapes::matvec()?.layer;
+    let lines = matvec::measure(
+        &layers,
+        &Form::PAIRS,
+        caps,
+        &pool,
+        &ceiling,
+        common.budget(),
+    )?;
+    if common.json {
+        return print_json(&MatvecReport {
+            instruction_sets: caps.to_string(),
+            ceiling,
+            lines,
+        });
+    }
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{}", ceiling.lines().join("\n"))?;
+    writeln!(
+        out,
+        "\n{caps} kernels, {threads} thread(s), activations quantised in the measured time, weights from memory\n\n\
+         {:>13}  {:<7}  {:>9}  {:>8}  {:>7}  {:>9}",
+        "shape", "x w", "us", "GMAC/s", "GB/s", "of memory"
+    )?;
+    for l in &lines {
+        writeln!(
+            out,
+            "{:>13}  {:<7}  {:>9.1}  {:>8.2}  {:>7.2}  {:>8.1}%",
+            format!("{}x{}", l.outputs, l.inputs),
+            l.form.name(),
+            l.us,
+            l.gmac_per_s,
+            l.gb_per_s,
+            100.0 * l.memory_share
+        )?;
     }
     Ok(())
 }
 
-fn print(out: &mut impl Write, r: &Report) -> Result<()> {
-    let mib = |n: u64| format!("{:.2} MiB", n as f64 / 1048576.0);
-    let l = r.latency_ms;
-    writeln!(
-        out,
-        "{}, {} thread(s), {} kernels, {} iterations of {}",
-        r.model, r.threads, r.instruction_sets, r.iterations, r.batch
-    )?;
-    writeln!(
-        out,
-        "latency     min {:.3} ms   median {:.3} ms   p95 {:.3} ms",
-        l.min, l.median, l.p95
-    )?;
-    writeln!(
-        out,
-        "throughput  {:.1} inferences/s   {:.2} GMAC/s",
-        r.inferences_per_s, r.gmac_per_s
-    )?;
-    writeln!(
-        out,
-        "memory      arena {} (plan {})   weights {}   file {}{}",
-        mib(r.arena_bytes),
-        mib(r.arena_plan_bytes),
-        mib(r.weight_bytes),
-        mib(r.file_bytes),
-        r.peak_resident_bytes
-            .map_or(String::new(), |b| format!("   peak resident {}", mib(b)))
-    )?;
-    if let Some(ceiling) = &r.ceiling {
-        print_profile(out, &r.profile, ceiling)?;
+fn run_sweeps(axes: &[Axis], output_dir: Option<PathBuf>, common: &Common) -> Result<()> {
+    let processors = std::thread::available_parallelism().map_or(1, |n| n.get());
+    let threads = common.threads(processors);
+    let caps: Caps = ternrt::caps_from_env()?;
+    let ceiling = Ceiling::measure(1);
+    let axes = if axes.is_empty() { &Axis::ALL } else { axes };
+    let mut sweeps = Vec::new();
+    for &axis in axes {
+        let sweep = sweep::measure(axis, &Form::PAIRS, caps, threads, &ceiling, common.budget())?;
+        if let Some(dir) = &output_dir {
+            write_sweep(&sweep, dir)?;
+        }
+        if !common.json {
+            write!(std::io::stdout(), "{}", sweep.csv())?;
+        }
+        sweeps.push(sweep);
+    }
+    if common.json {
+        print_json(&sweeps)?;
     }
     Ok(())
 }
 
-fn print_profile(out: &mut impl Write, lines: &[Line], ceiling: &Ceiling) -> Result<()> {
-    writeln!(out, "\nwhat this machine can do")?;
-    for line in ceiling.lines() {
-        writeln!(out, "  {line}")?;
+fn write_sweep(sweep: &Sweep, dir: &std::path::Path) -> Result<()> {
+    std::fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
+    let files = [
+        ("json", serde_json::to_string_pretty(sweep)? + "\n"),
+        ("csv", sweep.csv()),
+        ("svg", sweep.svg()),
+    ];
+    for (extension, text) in files {
+        let path = dir.join(format!("{}.{extension}", sweep.axis.name()));
+        std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
     }
-    let width = lines.iter().map(|p| p.name.chars().count());
-    let width = width.max().unwrap_or(0).max(4);
-    writeln!(
-        out,
-        "\n{:>4}  {:<width$}  {:<16}  {:<8}  {:>9}  {:>6}  {:>8}  {:>8}  {:>7}  {:>9}",
-        "op", "name", "kind", "x w", "ms", "share", "GMAC/s", "of limit", "GB/s", "of memory"
-    )?;
-    let percent =
-        |share: Option<f64>| share.map_or(String::new(), |s| format!("{:.1}%", 100.0 * s));
-    for p in lines {
-        let dtypes = format!(
-            "{} {}",
-            p.activations.unwrap_or_default(),
-            p.codec.unwrap_or_default()
-        );
-        let rate = (p.macs > 0).then(|| format!("{:.2}", p.gmac_per_s));
-        let read = p.weights_gb_per_s.map(|r| format!("{r:.2}"));
-        let line = format!(
-            "{:>4}  {:<width$}  {:<16}  {:<8}  {:>9.4}  {:>5.1}%  {:>8}  {:>8}  {:>7}  {:>9}",
-            p.index,
-            p.name,
-            p.op,
-            dtypes,
-            p.ms,
-            100.0 * p.share,
-            rate.unwrap_or_default(),
-            percent(p.ceiling_share),
-            read.unwrap_or_default(),
-            percent(p.memory_share),
-        );
-        writeln!(out, "{}", line.trim_end())?;
-    }
-    writeln!(
-        out,
-        "\nof limit: GMAC/s as a share of the fastest multiply loop above for these activations; n12 kernels that\n\
-         look sums up in tables do not multiply and may exceed it. GB/s, of memory: matrix-vector products read\n\
-         each weight once; weights that stay in a cache may exceed the memory's rate."
-    )?;
     Ok(())
 }

@@ -6,11 +6,16 @@ use std::path::Path;
 
 /// The layers of one network.
 #[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Network {
     /// Name.
     pub name: String,
     /// Where the shapes come from.
     pub source: String,
+    /// Whether the network is so large that a layer's weights come from memory
+    /// each time.
+    #[serde(default)]
+    pub from_memory: bool,
     /// Layers that differ from each other.
     pub layer: Vec<Layer>,
 }
@@ -91,6 +96,14 @@ impl Layer {
     }
 }
 
+/// The matrix-vector products, whose weights come from memory.
+///
+/// # Errors
+/// None: a test reads the same file.
+pub fn matvec() -> Result<Network> {
+    Ok(toml::from_str(include_str!("../shapes/matvec.toml"))?)
+}
+
 /// All networks of a directory, by file name.
 pub fn load(dir: &Path) -> Result<Vec<Network>> {
     let mut files: Vec<_> = std::fs::read_dir(dir)
@@ -123,6 +136,10 @@ mod tests {
             ("resnet18_224", 1.814),
             ("mobilenet_v2", 0.301),
             ("efficientnet_lite0", 0.385),
+            // The model's 1.254 without 2 * 12 * 197 * 197 * 192 of attention.
+            ("vit_tiny", 1.075),
+            // 4096 * 4096 + 11008 * 4096, no whole network.
+            ("matvec", 0.0619),
         ];
         let networks = load(&dir).unwrap();
         assert_eq!(networks.len(), expected.len());

