@@ -203,7 +203,7 @@ impl Writer<'_> {
         let bytes = pack_weights(self.graph, id, matrix)?;
         let value = self.graph.value(id);
         let scale = match self.graph.constant(id).map(|c| c.as_ref()) {
-            Some(Constant::Ternary(t)) => {
+            Some(Constant::Scaled(t)) => {
                 let bytes: Vec<u8> = t.scale.iter().flat_map(|s| s.to_le_bytes()).collect();
                 self.constant(DType::F32, &[t.scale.len()], &bytes)?
             }
@@ -237,7 +237,7 @@ impl Writer<'_> {
         let index = match &value.def {
             Def::Const(constant) => match constant.as_ref() {
                 Constant::Dense(t) => self.constant(t.dtype(), &t.shape, &t.data.to_le_bytes())?,
-                Constant::Ternary(_) => {
+                Constant::Scaled(_) => {
                     return Err(anyhow!(
                         "ternary constant {:?} is no layer's weights",
                         value.name

@@ -1,6 +1,6 @@
 //! Constants as bytes of the file: trits and numbers in the kernels' layouts.
 
-use crate::ir::{Constant, Graph, Node, Op, Ternary, ValueId};
+use crate::ir::{Constant, Graph, Node, Op, Scaled, ValueId};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use std::collections::{HashMap, HashSet};
 use ternrt::Codec;
@@ -9,16 +9,20 @@ use ternrt::kernels::Matrix;
 /// How trits are packed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum CodecChoice {
-    /// `t2`; `t5` for the largest layers where the file would be too large.
+    /// `n12` for weights that have its pattern, otherwise `t2`; `t5` for the
+    /// largest of these where the file would be too large.
     #[default]
     Auto,
     /// 2 bits a weight.
     T2,
     /// 1.6 bits a weight.
     T5,
+    /// 1 bit a weight where exactly one of each pair of input channels is not
+    /// zero; `t2` elsewhere.
+    N12,
 }
 
-/// How dense weights are stored.
+/// How weights that stay floats are stored.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Dense {
     /// 32-bit floats.
@@ -89,19 +93,24 @@ fn separate_weights(graph: &mut Graph) {
 pub fn choose_codecs(graph: &mut Graph, choice: CodecChoice, dense: Dense) {
     separate_weights(graph);
     for n in 0..graph.nodes.len() {
-        let Some((id, _)) = matrix(graph, &graph.nodes[n]) else {
+        let Some((id, matrix)) = matrix(graph, &graph.nodes[n]) else {
             continue;
         };
-        let ternary = matches!(
-            graph.constant(id).map(|c| c.as_ref()),
-            Some(Constant::Ternary(_))
-        );
-        graph.values[id.0].codec = Some(match (ternary, choice, dense) {
-            (true, CodecChoice::T5, _) => Codec::T5,
-            (true, _, _) => Codec::T2,
-            (false, _, Dense::F32) => Codec::F32,
-            (false, _, Dense::F16) => Codec::F16,
-        });
+        let codec = match (graph.constant(id).map(|c| c.as_ref()), choice, dense) {
+            (Some(Constant::Scaled(w)), _, _) if !w.is_ternary() => Codec::I8,
+            (Some(Constant::Scaled(_)), CodecChoice::T5, _) => Codec::T5,
+            (Some(Constant::Scaled(_)), CodecChoice::T2, _) => Codec::T2,
+            (Some(Constant::Scaled(w)), _, _) => {
+                if Codec::N12.holds_trits(&matrix, &w.values) {
+                    Codec::N12
+                } else {
+                    Codec::T2
+                }
+            }
+            (_, _, Dense::F32) => Codec::F32,
+            (_, _, Dense::F16) => Codec::F16,
+        };
+        graph.values[id.0].codec = Some(codec);
     }
 }
 
@@ -139,16 +148,16 @@ pub fn pack_weights(graph: &Graph, id: ValueId, matrix: &Matrix) -> Result<Vec<u
         )
     };
     match graph.constant(id).map(|c| c.as_ref()) {
-        Some(Constant::Ternary(Ternary { trits, .. })) => {
+        Some(Constant::Scaled(Scaled { values, .. })) => {
             codec
-                .pack_i8(matrix, trits, &mut bytes)
+                .pack_i8(matrix, values, &mut bytes)
                 .map_err(|_| failed())?;
-            let mut back = vec![0i8; trits.len()];
+            let mut back = vec![0i8; values.len()];
             codec
                 .unpack_i8(matrix, &bytes, &mut back)
                 .map_err(|_| failed())?;
             ensure!(
-                back == *trits,
+                back == *values,
                 "weights {:?} changed when packed as {}",
                 value.name,
                 codec.name()

@@ -22,9 +22,9 @@ use ternrt::format::metadata::key as keys;
 pub struct CompileOptions {
     /// Which layers become ternary, and how.
     pub ternarise: Policy,
-    /// How dense weights are stored.
+    /// How weights that stay floats are stored.
     pub dense: Dense,
-    /// What ternary layers compute with.
+    /// What layers with integer weights compute with.
     pub activations: ActivationMode,
     /// Samples for static scales (i8, i7).
     pub calibrate: Option<PathBuf>,
@@ -159,7 +159,7 @@ pub fn compile_graph(
             )
         }
         Some(path) => {
-            let watched = quantize_activations::quantised_values(&graph);
+            let watched = quantize_activations::quantised_values(&graph, options.activations);
             Some(calibrate::ranges(&graph, path, &watched, progress)?)
         }
     };

@@ -76,7 +76,7 @@ impl Report {
             let codec = value.codec.unwrap_or(Codec::F32);
             let packed = codec.packed_len(&matrix).unwrap_or(0) as u64;
             let (scales, ternary) = match graph.constant(id).map(|c| c.as_ref()) {
-                Some(Constant::Ternary(t)) => (t.scale.len(), true),
+                Some(Constant::Scaled(t)) => (t.scale.len(), t.is_ternary()),
                 _ => (0, false),
             };
             let bias = node
@@ -115,7 +115,7 @@ impl Report {
         let fitted = report
             .layers
             .iter()
-            .filter(|l| l.weight_error > 0.0 && l.codec.starts_with('t'))
+            .filter(|l| l.weight_error > 0.0 && matches!(l.codec, "t2" | "t5" | "n12"))
             .count();
         if fitted > 0 {
             report.warnings.push(format!(

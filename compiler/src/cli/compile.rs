@@ -32,17 +32,23 @@ pub struct Args {
     /// With absmean or threshold: ternarise the first, the last and depthwise layers too
     #[arg(long)]
     ternarise_all: bool,
-    /// How dense weights are stored
-    #[arg(long, value_enum, default_value_t = DenseArg::F32)]
-    dense: DenseArg,
-    /// What ternary layers compute with
+    /// How weights that stay dense are stored [default: i8 with --activations i8 or i7, otherwise f32]
+    #[arg(long, value_enum)]
+    dense: Option<DenseArg>,
+    /// What layers with integer weights compute with
     #[arg(long, value_enum, default_value_t = Activations::F32)]
     activations: Activations,
     /// Samples for static i8 or i7 scales: an .npz file with an array per input
     /// (of its shape, or with a leading sample dimension), or a directory of .npz or .npy files
     #[arg(long, value_name = "FILE|DIR")]
     calibrate: Option<PathBuf>,
-    /// How trits are packed: t2 is 2 bits a weight, t5 is 1.6; auto is t2, and t5 where --max-file needs it
+    /// Drops weights after training: of each pair of input channels the smaller one, so that
+    /// n12 stores one bit a weight. Layers that --ternarise would leave dense stay so
+    #[arg(long, value_enum, value_name = "PATTERN")]
+    sparsify: Option<Sparsify>,
+    /// How trits are packed: t2 is 2 bits a weight, t5 is 1.6, n12 is 1 where exactly one weight of each pair of
+    /// input channels is not zero (t2 elsewhere); auto is n12 where it can be, otherwise t2, and t5 where
+    /// --max-file needs it
     #[arg(long, value_enum, default_value_t = Codec::Auto)]
     codec: Codec,
     /// Fixes the dimensions of an input that has dynamic ones (repeatable)
@@ -81,10 +87,21 @@ enum Ternarise {
     Threshold,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
+#[derive(Clone, Copy, PartialEq, ValueEnum)]
 enum DenseArg {
+    /// 32-bit floats
     F32,
+    /// 16-bit floats
     F16,
+    /// 8-bit integers, one scale per output channel; computed with in integers where activations are
+    I8,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Sparsify {
+    /// One of two
+    #[value(name = "1of2")]
+    OneOfTwo,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -104,6 +121,7 @@ enum Codec {
     Auto,
     T2,
     T5,
+    N12,
 }
 
 /// `1500`, `64k`, `1.5M`, `256KiB`.
@@ -149,6 +167,15 @@ pub(super) fn run(args: Args) -> Result<()> {
         ),
         None => None,
     };
+    if let (Some(_), Codec::T2 | Codec::T5) = (args.sparsify, args.codec) {
+        bail!("--sparsify 1of2 is for the codec n12: leave --codec out, or give --codec n12");
+    }
+    let integers = matches!(args.activations, Activations::I8 | Activations::I7);
+    let dense = args.dense.unwrap_or(if integers {
+        DenseArg::I8
+    } else {
+        DenseArg::F32
+    });
     let options = CompileOptions {
         ternarise: Policy {
             mode: match args.ternarise {
@@ -158,10 +185,12 @@ pub(super) fn run(args: Args) -> Result<()> {
             },
             skip: args.skip,
             all: args.ternarise_all,
+            one_of_two: args.sparsify.is_some(),
+            int8: dense == DenseArg::I8,
         },
-        dense: match args.dense {
-            DenseArg::F32 => Dense::F32,
+        dense: match dense {
             DenseArg::F16 => Dense::F16,
+            DenseArg::F32 | DenseArg::I8 => Dense::F32,
         },
         activations: match args.activations {
             Activations::F32 => ActivationMode::F32,
@@ -174,6 +203,7 @@ pub(super) fn run(args: Args) -> Result<()> {
             Codec::Auto => CodecChoice::Auto,
             Codec::T2 => CodecChoice::T2,
             Codec::T5 => CodecChoice::T5,
+            Codec::N12 => CodecChoice::N12,
         },
         input_shapes: args
             .input_shape

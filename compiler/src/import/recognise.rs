@@ -95,7 +95,7 @@ impl Matcher<'_> {
                 [one] => Some(*one),
                 _ => None,
             },
-            Constant::Ternary(_) => None,
+            Constant::Scaled(_) => None,
         }
     }
 

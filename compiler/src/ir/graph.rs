@@ -202,7 +202,7 @@ impl Graph {
     pub fn add_constant(&mut self, name: &str, constant: Constant) -> ValueId {
         let dtype = match &constant {
             Constant::Dense(t) => t.dtype(),
-            Constant::Ternary(_) => DType::F32,
+            Constant::Scaled(_) => DType::F32,
         };
         let ty = Type::new(dtype, constant.shape());
         self.push(Value {

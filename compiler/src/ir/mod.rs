@@ -10,6 +10,6 @@ pub mod text;
 pub mod verify;
 
 pub use graph::{Def, Graph, Node, NodeId, Quant, Scale, Type, Value, ValueId};
-pub use tensor::{Constant, Data, Tensor, Ternary};
+pub use tensor::{Constant, Data, Scaled, Tensor};
 pub use ternrt::ops::Op;
 pub use verify::verify;

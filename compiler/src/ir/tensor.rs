@@ -98,23 +98,28 @@ impl Tensor {
     }
 }
 
-/// Ternary weights: `trit * scale[output]`.
+/// Integer weights: `value * scale[output]`. Ternary ones are -1, 0 or 1.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Ternary {
+pub struct Scaled {
     /// Dimensions; the first is the outputs.
     pub shape: Vec<usize>,
-    /// -1, 0 or 1, row-major.
-    pub trits: Vec<i8>,
+    /// -127..=127, row-major.
+    pub values: Vec<i8>,
     /// One an output.
     pub scale: Vec<f32>,
 }
 
-impl Ternary {
+impl Scaled {
+    /// Whether every weight is -1, 0 or 1 times its scale.
+    pub fn is_ternary(&self) -> bool {
+        self.values.iter().all(|v| (-1..=1).contains(v))
+    }
+
     /// The weights as numbers.
     pub fn to_dense(&self) -> Tensor {
-        let per_output = self.trits.len() / self.scale.len().max(1);
+        let per_output = self.values.len() / self.scale.len().max(1);
         let values = self
-            .trits
+            .values
             .iter()
             .enumerate()
             .map(|(i, &t)| t as f32 * self.scale[i / per_output])
@@ -128,8 +133,8 @@ impl Ternary {
 pub enum Constant {
     /// Numbers.
     Dense(Tensor),
-    /// Trits and scales; only as the weights of a product.
-    Ternary(Ternary),
+    /// Integers and scales; only as the weights of a product.
+    Scaled(Scaled),
 }
 
 impl Constant {
@@ -137,7 +142,7 @@ impl Constant {
     pub fn shape(&self) -> &[usize] {
         match self {
             Constant::Dense(t) => &t.shape,
-            Constant::Ternary(t) => &t.shape,
+            Constant::Scaled(t) => &t.shape,
         }
     }
 }

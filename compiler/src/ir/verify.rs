@@ -109,11 +109,10 @@ impl Verifier<'_> {
                 "operand {i}, %{}, is used before it is defined",
                 id.0
             );
-            let ternary =
-                matches!(&value.def, Def::Const(c) if matches!(**c, Constant::Ternary(_)));
+            let scaled = matches!(&value.def, Def::Const(c) if matches!(**c, Constant::Scaled(_)));
             ensure!(
-                !ternary || (i == 1 && ops::has_weights(&node.op)),
-                "operand {i}, %{}, is ternary: that is for the weights of conv2d, depthwise_conv2d and gemm",
+                !scaled || (i == 1 && ops::has_weights(&node.op)),
+                "operand {i}, %{}, holds integers with scales: these are for the weights of conv2d, depthwise_conv2d and gemm",
                 id.0
             );
             types.push(Some(&value.ty));
@@ -188,10 +187,10 @@ impl Verifier<'_> {
         let Some(constant) = self.graph.constant(*w) else {
             bail!("operand 1, %{}: weights must be constant", w.0);
         };
-        let ternary = matches!(**constant, Constant::Ternary(_));
+        let scaled = matches!(**constant, Constant::Scaled(_));
         ensure!(
-            ternary || self.graph.ty(*x).quant.is_none(),
-            "the weights %{} are dense: the quantised operand {} needs ternary ones",
+            scaled || self.graph.ty(*x).quant.is_none(),
+            "the weights %{} are floats: the quantised operand {} needs integer ones",
             w.0,
             self.graph.ty(*x)
         );
@@ -209,9 +208,9 @@ impl Verifier<'_> {
                 ensure!(
                     !matches!(
                         self.graph.constant(*id).map(|c| &**c),
-                        Some(Constant::Ternary(_))
+                        Some(Constant::Scaled(_))
                     ),
-                    "%{} is a ternary constant",
+                    "%{} holds weights with scales",
                     id.0
                 );
                 Ok(())
@@ -248,7 +247,7 @@ fn check_constant(value: &Value, constant: &Constant) -> Result<()> {
     let elements = value.ty.elements();
     let (dtype, shape, len) = match constant {
         Constant::Dense(t) => (t.dtype(), &t.shape, t.data.len()),
-        Constant::Ternary(t) => (DType::F32, &t.shape, t.trits.len()),
+        Constant::Scaled(t) => (DType::F32, &t.shape, t.values.len()),
     };
     ensure!(
         dtype == value.ty.dtype && *shape == value.ty.shape,
@@ -264,10 +263,10 @@ fn check_constant(value: &Value, constant: &Constant) -> Result<()> {
     let codecs: &[Codec] = match constant {
         Constant::Dense(t) if t.dtype() == DType::F32 => &[Codec::Plain, Codec::F32, Codec::F16],
         Constant::Dense(_) => &[Codec::Plain],
-        Constant::Ternary(t) => {
+        Constant::Scaled(t) => {
             ensure!(
-                t.trits.iter().all(|t| (-1..=1).contains(t)),
-                "holds something else than -1, 0 and 1"
+                !t.values.contains(&i8::MIN),
+                "holds -128, weights are -127 to 127"
             );
             let outputs = shape.first().copied().unwrap_or(0);
             ensure!(
@@ -275,7 +274,11 @@ fn check_constant(value: &Value, constant: &Constant) -> Result<()> {
                 "needs {outputs} finite scales, has {}",
                 t.scale.len()
             );
-            &[Codec::T2, Codec::T5]
+            if t.is_ternary() {
+                &[Codec::T2, Codec::T5, Codec::N12, Codec::I8]
+            } else {
+                &[Codec::I8]
+            }
         }
     };
     if let Some(codec) = value.codec {

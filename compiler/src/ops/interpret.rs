@@ -11,7 +11,7 @@
 //! the same bits in all integer results.
 
 use super::*;
-use crate::ir::{Constant, Data, Graph, Scale, Tensor, Ternary, Type, ValueId};
+use crate::ir::{Constant, Data, Graph, Scale, Scaled, Tensor, Type, ValueId};
 use std::borrow::Cow;
 use ternrt::Codec;
 
@@ -21,7 +21,7 @@ pub enum Elements<'a> {
     /// Numbers.
     Dense(&'a Tensor),
     /// Ternary weights.
-    Ternary(&'a Ternary),
+    Scaled(&'a Scaled),
 }
 
 /// An operand.
@@ -51,9 +51,9 @@ impl<'a> Arg<'a> {
     }
 
     /// Ternary weights.
-    pub fn ternary(weights: &'a Ternary) -> Arg<'a> {
+    pub fn scaled(weights: &'a Scaled) -> Arg<'a> {
         Arg {
-            elements: Elements::Ternary(weights),
+            elements: Elements::Scaled(weights),
             scale: 1.0,
         }
     }
@@ -103,7 +103,7 @@ impl<'a> Io<'a> {
     pub fn dense(&self, i: usize) -> Result<&'a Tensor> {
         match self.arg(i)?.elements {
             Elements::Dense(t) => Ok(t),
-            Elements::Ternary(_) => bail!(
+            Elements::Scaled(_) => bail!(
                 "operand {:?} cannot be ternary weights",
                 self.op.row().operands[i]
             ),
@@ -233,7 +233,7 @@ fn run_node(graph: &Graph, values: &[Option<Cow<'_, Tensor>>], n: usize) -> Resu
         };
         let elements = match (constant.as_deref(), &values[id.0]) {
             (Some(Constant::Dense(t)), _) => Elements::Dense(t),
-            (Some(Constant::Ternary(t)), _) => Elements::Ternary(t),
+            (Some(Constant::Scaled(t)), _) => Elements::Scaled(t),
             (None, Some(t)) => Elements::Dense(t),
             (None, None) => bail!("%{} is used before it is defined", id.0),
         };

@@ -180,23 +180,23 @@ pub(crate) fn interpret(
     let (x, w) = (io.dense(0)?, io.arg(1)?.elements);
     let sums: Vec<f32> = match (&x.data, w) {
         (Data::F32(x), Elements::Dense(_)) => walk.sums(x, io.f32(1)?),
-        (Data::F32(x), Elements::Ternary(w)) => {
-            let trits: Vec<f32> = w.trits.iter().map(|&t| t as f32).collect();
+        (Data::F32(x), Elements::Scaled(w)) => {
+            let trits: Vec<f32> = w.values.iter().map(|&t| t as f32).collect();
             walk.sums(x, &trits)
         }
-        (Data::I8(_) | Data::I16(_), Elements::Ternary(w)) => {
-            let trits: Vec<i32> = w.trits.iter().map(|&t| t as i32).collect();
+        (Data::I8(_) | Data::I16(_), Elements::Scaled(w)) => {
+            let trits: Vec<i32> = w.values.iter().map(|&t| t as i32).collect();
             let sums = walk.sums(&integers(x)?, &trits);
             // i32 to f32 rounds to nearest, half to even.
             sums.into_iter().map(|s| s as f32).collect()
         }
         (data, _) => bail!(
-            "operand \"x\" of dtype {} needs ternary weights",
+            "operand \"x\" of dtype {} needs integer weights",
             data.dtype().name()
         ),
     };
     let w_scale = match w {
-        Elements::Ternary(w) => Some(&w.scale[..]),
+        Elements::Scaled(w) => Some(&w.scale[..]),
         Elements::Dense(_) => None,
     };
     epilogue(io, sums, w_scale, walk.groups * walk.outputs, activation)

@@ -20,7 +20,7 @@ pub(super) fn run(graph: &mut Graph) -> Result<bool> {
                 None => Some(None),
                 Some(id) => match graph.constant(*id)?.as_ref() {
                     Constant::Dense(t) => Some(Some(t.clone())),
-                    Constant::Ternary(_) => None,
+                    Constant::Scaled(_) => None,
                 },
             })
             .collect();

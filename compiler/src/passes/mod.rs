@@ -132,7 +132,7 @@ fn set_bias(graph: &mut Graph, n: usize, bias: Vec<f32>) {
 fn f32_constant(graph: &Graph, id: ValueId) -> Option<&[f32]> {
     match graph.constant(id)?.as_ref() {
         Constant::Dense(t) => t.as_f32(),
-        Constant::Ternary(_) => None,
+        Constant::Scaled(_) => None,
     }
 }
 

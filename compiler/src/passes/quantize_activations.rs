@@ -1,9 +1,9 @@
-//! Layers with ternary weights get integer operands.
+//! Layers with integer weights get integer operands.
 //!
 //! With dynamic scales every operand is quantised right before its layer, and
 //! the layer's result is f32. With static scales (from calibration) a product
 //! whose readers all take integers writes them itself, and images stay
-//! integers from layer to layer; layers with dense weights compute in f32.
+//! integers from layer to layer; layers with float weights compute in f32.
 
 use crate::ir::{Constant, Def, Graph, Node, Op, Type, Value, ValueId, verify};
 use crate::ops::has_weights;
@@ -13,7 +13,7 @@ use std::collections::{HashMap, HashSet};
 use ternrt::kernels::max_k;
 use ternrt::{Codec, DType};
 
-/// What layers with ternary weights compute with.
+/// What layers with integer weights compute with.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ActivationMode {
     /// 32-bit floats.
@@ -52,20 +52,27 @@ impl ActivationMode {
 /// Largest magnitudes of values over the calibration samples.
 pub type Ranges = HashMap<ValueId, f32>;
 
-/// Whether operand 0 of a node becomes integers.
-fn takes_integers(graph: &Graph, node: &Node) -> bool {
-    let ternary = |id: ValueId| {
-        matches!(
-            graph.constant(id).map(|c| c.as_ref()),
-            Some(Constant::Ternary(_))
-        )
-    };
-    has_weights(&node.op) && node.inputs.get(1).copied().flatten().is_some_and(ternary)
+/// Whether operand 0 of a node becomes integers of this type: not where 8-bit
+/// weights are more an output than an exact 32-bit sum allows.
+fn takes_integers(graph: &Graph, node: &Node, dtype: DType) -> bool {
+    let weights = matrix(graph, node).filter(|_| has_weights(&node.op));
+    weights.is_some_and(|(id, m)| match graph.constant(id).map(|c| c.as_ref()) {
+        Some(Constant::Scaled(w)) => {
+            w.is_ternary() || m.taps * m.channels <= max_k(dtype, Codec::I8)
+        }
+        _ => false,
+    })
 }
 
 /// The values that will be quantised: calibration has to watch these.
-pub fn quantised_values(graph: &Graph) -> HashSet<ValueId> {
-    let layers = graph.nodes.iter().filter(|n| takes_integers(graph, n));
+pub fn quantised_values(graph: &Graph, mode: ActivationMode) -> HashSet<ValueId> {
+    let Some((dtype, _)) = mode.integers() else {
+        return HashSet::new();
+    };
+    let layers = graph
+        .nodes
+        .iter()
+        .filter(|n| takes_integers(graph, n, dtype));
     layers.filter_map(|n| n.inputs[0]).collect()
 }
 
@@ -77,7 +84,11 @@ pub fn run(graph: &mut Graph, mode: ActivationMode, ranges: Option<&Ranges>) -> 
     let Some((dtype, qmax)) = mode.integers() else {
         return Ok(());
     };
-    for node in graph.nodes.iter().filter(|n| takes_integers(graph, n)) {
+    for node in graph
+        .nodes
+        .iter()
+        .filter(|n| takes_integers(graph, n, dtype))
+    {
         let k = matrix(graph, node).map_or(0, |(_, m)| m.taps * m.channels);
         ensure!(
             k <= max_k(dtype, Codec::T2),
@@ -90,7 +101,7 @@ pub fn run(graph: &mut Graph, mode: ActivationMode, ranges: Option<&Ranges>) -> 
     let mut quantised: HashMap<ValueId, ValueId> = HashMap::new();
     for node in std::mem::take(&mut graph.nodes) {
         let mut node = node;
-        if let (true, Some(x)) = (takes_integers(graph, &node), node.inputs[0]) {
+        if let (true, Some(x)) = (takes_integers(graph, &node, dtype), node.inputs[0]) {
             let q = match quantised.get(&x) {
                 Some(&q) => q,
                 None => {

@@ -24,7 +24,7 @@ fn pools_over_padding_alone_stay_f32() {
              output \"y\" = %y\n"
         ))
         .unwrap();
-        let watched = quantize_activations::quantised_values(&graph);
+        let watched = quantize_activations::quantised_values(&graph, ActivationMode::I8);
         let ranges = watched.into_iter().map(|id| (id, 1.0)).collect();
         quantize_activations::run(&mut graph, ActivationMode::I8, Some(&ranges)).unwrap();
         let before_pool = producer(&graph, "y") == "max_pool";

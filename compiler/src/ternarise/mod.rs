@@ -1,9 +1,9 @@
-//! Weights become trits: found exactly where they already are ternary, or
+//! Weights become values: found exactly where they already are ternary, or
 //! made so after training.
 
 pub mod fit;
 
-use crate::ir::{Constant, Graph, Op, Tensor, Ternary, ValueId};
+use crate::ir::{Constant, Graph, Op, Scaled, Tensor, ValueId};
 use crate::ops;
 use anyhow::{Context, Result};
 use globset::{Glob, GlobSet, GlobSetBuilder};
@@ -30,10 +30,16 @@ pub struct Policy {
     pub skip: Vec<String>,
     /// Whether the first, the last and depthwise layers are fitted as well.
     pub all: bool,
+    /// Whether one weight of each pair becomes zero by [`fit::one_of_two`], which
+    /// `n12` stores in one bit a weight: in every layer that the other fields
+    /// allow but depthwise ones and those whose input channels make no pairs.
+    pub one_of_two: bool,
+    /// Whether layers that stay dense get 8-bit weights by [`fit::int8`].
+    pub int8: bool,
 }
 
-/// What was done: the relative weight error of each layer with ternary
-/// weights, by node name (0 for those that were found).
+/// What was done: the relative weight error of each layer with integer weights,
+/// by node name (0 for those that were found).
 pub type Errors = HashMap<String, f64>;
 
 fn globs(patterns: &[String]) -> Result<GlobSet> {
@@ -44,7 +50,7 @@ fn globs(patterns: &[String]) -> Result<GlobSet> {
     Ok(set.build()?)
 }
 
-/// Makes weights ternary in place.
+/// Makes weights ternary, or 8-bit integers, in place.
 ///
 /// # Errors
 /// A skip pattern that is not a glob, or that matches no layer; weights to be
@@ -80,25 +86,36 @@ pub fn ternarise(graph: &mut Graph, policy: &Policy) -> Result<Errors> {
         let Some(Constant::Dense(weights)) = graph.constant(id).map(|c| c.as_ref().clone()) else {
             continue;
         };
-        if skip.is_match(&name) {
-            continue;
-        }
         let edge = position == 0 || position + 1 == layers.len();
         let depthwise = matches!(node.op, Op::DepthwiseConv2d(_));
-        let found = detect(&weights);
-        let ternary = match (found, policy.mode) {
-            (Some(ternary), _) => Some(ternary),
-            (None, Mode::Detect) => None,
-            (None, _) if !policy.all && (edge || depthwise) => None,
-            (None, Mode::Absmean) => Some(fit::absmean(&weights).with_context(not_finite(&name))?),
-            (None, Mode::Threshold) => {
-                Some(fit::threshold(&weights).with_context(not_finite(&name))?)
-            }
-        };
-        if let Some(ternary) = ternary {
-            errors.insert(name.clone(), relative_error(&weights, &ternary));
+        let fitted = policy.all || !(edge || depthwise);
+        let pairs = weights.shape.last().is_some_and(|c| c.is_multiple_of(2));
+        let mut scaled = None;
+        if !skip.is_match(&name) {
+            let one_of_two = policy.one_of_two && fitted && pairs && !depthwise;
+            let found = detect(&weights).filter(|t| !one_of_two || has_pairs(t));
+            scaled = match (found, policy.mode) {
+                (Some(ternary), _) => Some(ternary),
+                (None, _) if one_of_two => {
+                    Some(fit::one_of_two(&weights).with_context(not_finite(&name))?)
+                }
+                (None, _) if !fitted => None,
+                (None, Mode::Detect) => None,
+                (None, Mode::Absmean) => {
+                    Some(fit::absmean(&weights).with_context(not_finite(&name))?)
+                }
+                (None, Mode::Threshold) => {
+                    Some(fit::threshold(&weights).with_context(not_finite(&name))?)
+                }
+            };
+        }
+        if scaled.is_none() && policy.int8 {
+            scaled = Some(fit::int8(&weights).with_context(not_finite(&name))?);
+        }
+        if let Some(scaled) = scaled {
+            errors.insert(name.clone(), relative_error(&weights, &scaled));
             let new = *made.entry(id).or_insert_with(|| {
-                graph.add_constant(&format!("{name}.weight"), Constant::Ternary(ternary))
+                graph.add_constant(&format!("{name}.weight"), Constant::Scaled(scaled))
             });
             graph.nodes[n].inputs[1] = Some(new);
         }
@@ -114,10 +131,20 @@ fn not_finite(layer: &str) -> impl FnOnce() -> String + '_ {
     }
 }
 
+/// Whether exactly one of each two consecutive input channels' weights is not
+/// zero, everywhere: what `n12` can store.
+fn has_pairs(weights: &Scaled) -> bool {
+    let (pairs, rest) = weights.values.as_chunks();
+    let one = |[a, b]: &[i8; 2]| (*a == 0) != (*b == 0);
+    weights.shape.last().is_some_and(|c| c.is_multiple_of(2))
+        && rest.is_empty()
+        && pairs.iter().all(one)
+}
+
 /// Weights that are -a, 0 or a with one `a` for each output (dimension 0), bit
 /// for bit; `None` where they are not, or where trits and scales would take
 /// more bytes than the numbers (fewer than four weights an output).
-pub fn detect(weights: &Tensor) -> Option<Ternary> {
+pub fn detect(weights: &Tensor) -> Option<Scaled> {
     let values = weights.as_f32()?;
     let outputs = *weights.shape.first()?;
     let per_output = values.len().checked_div(outputs)?;
@@ -138,15 +165,15 @@ pub fn detect(weights: &Tensor) -> Option<Ternary> {
         scale.push(a);
         trits.extend(row.iter().map(|&v| (v > 0.0) as i8 - (v < 0.0) as i8));
     }
-    Some(Ternary {
+    Some(Scaled {
         shape: weights.shape.clone(),
-        trits,
+        values: trits,
         scale,
     })
 }
 
 /// `|w - ternary| / |w|` in the Frobenius norm; 0 for weights that are all 0.
-pub fn relative_error(weights: &Tensor, ternary: &Ternary) -> f64 {
+pub fn relative_error(weights: &Tensor, ternary: &Scaled) -> f64 {
     let dense = ternary.to_dense();
     let (Some(w), Some(t)) = (weights.as_f32(), dense.as_f32()) else {
         return 0.0;

@@ -10,7 +10,7 @@ fn finds_ternary_weights_exactly() {
     let w = tensor(&[2, 4], &[0.3, -0.3, 0.0, 0.3, -7.0, -0.0, 0.0, 7.0]);
     let t = detect(&w).unwrap();
     assert_eq!(
-        (t.trits.as_slice(), t.scale.as_slice()),
+        (t.values.as_slice(), t.scale.as_slice()),
         (&[1, -1, 0, 1, -1, 0, 0, 1][..], &[0.3, 7.0][..])
     );
     assert_eq!(relative_error(&w, &t), 0.0);
@@ -27,18 +27,18 @@ fn finds_ternary_weights_exactly() {
 fn absmean_is_the_papers_formula() {
     let t = fit::absmean(&tensor(&[2, 2], &[1.0, -0.2, 0.6, -2.2])).unwrap();
     assert_eq!(
-        (t.trits.as_slice(), t.scale.as_slice()),
+        (t.values.as_slice(), t.scale.as_slice()),
         (&[1, 0, 1, -1][..], &[1.0, 1.0][..])
     );
     // Half of the scale rounds to even, to 0.
     assert_eq!(
         fit::absmean(&tensor(&[1, 4], &[0.5, -0.5, 1.0, 2.0]))
             .unwrap()
-            .trits,
+            .values,
         [0, 0, 1, 1]
     );
     assert_eq!(
-        fit::absmean(&tensor(&[1, 2], &[0.0, 0.0])).unwrap().trits,
+        fit::absmean(&tensor(&[1, 2], &[0.0, 0.0])).unwrap().values,
         [0, 0]
     );
     assert!(fit::absmean(&tensor(&[1, 1], &[f32::NAN])).is_none());
@@ -90,6 +90,7 @@ fn the_policy_names_the_layers() {
             mode,
             skip: skip.iter().map(|s| s.to_string()).collect(),
             all,
+            ..Policy::default()
         };
         // First, last and depthwise layers stay dense.
         assert_eq!(
@@ -149,7 +150,7 @@ proptest! {
         let error = |trits: &[i8], scale: f64| -> f64 {
             row.iter().zip(trits).map(|(&w, &t)| (f64::from(w) - f64::from(t) * scale).powi(2)).sum()
         };
-        let ours = error(&t.trits, f64::from(t.scale[0]));
+        let ours = error(&t.values, f64::from(t.scale[0]));
         for code in 0..3usize.pow(row.len() as u32) {
             let trits: Vec<i8> = (0..row.len()).map(|i| (code / 3usize.pow(i as u32) % 3) as i8 - 1).collect();
             let n = trits.iter().filter(|&&t| t != 0).count();
@@ -165,7 +166,91 @@ proptest! {
         let row: Vec<f32> = trits.iter().map(|&t| f32::from(t) * a).collect();
         let w = tensor(&[3, 4], &row);
         let t = detect(&w).unwrap();
-        prop_assert_eq!(&t.trits, &trits);
+        prop_assert_eq!(&t.values, &trits);
         prop_assert_eq!(t.to_dense(), w);
     }
+}
+
+#[test]
+fn one_of_two_keeps_the_larger_of_each_pair() {
+    let w = tensor(&[2, 4], &[0.5, -1.5, -1.0, 1.0, 0.0, 0.0, 2.0, 3.0]);
+    let t = fit::one_of_two(&w).unwrap();
+    assert_eq!(t.values, [0, -1, -1, 0, 1, 0, 0, 1]);
+    assert_eq!(t.scale, [1.25, 1.5]);
+    assert!(has_pairs(&t));
+    assert_eq!(fit::one_of_two(&tensor(&[1, 3], &[1.0; 3])), None);
+    assert_eq!(fit::one_of_two(&tensor(&[1, 2], &[f32::NAN, 1.0])), None);
+}
+
+#[test]
+fn int8_weights_are_within_half_a_step() {
+    let values: Vec<f32> = (0..40)
+        .map(|i| ((i * 37 % 41) as f32 - 20.0) * 0.013)
+        .collect();
+    let mut values = [values, vec![0.0; 20]].concat();
+    values[7] = 1e-30;
+    let w = tensor(&[3, 20], &values);
+    let t = fit::int8(&w).unwrap();
+    for (i, v) in values.iter().enumerate() {
+        let scale = t.scale[i / 20];
+        assert!((f32::from(t.values[i]) * scale - v).abs() <= 0.5001 * scale.max(1e-29));
+    }
+    assert_eq!(t.scale[2], 0.0);
+    assert!(t.values.iter().any(|v| v.abs() == 127) && !t.is_ternary());
+    assert_eq!(fit::int8(&tensor(&[1, 1], &[f32::INFINITY])), None);
+}
+
+/// Which layers `Policy::one_of_two` and `Policy::int8` reach.
+#[test]
+fn pairs_and_8_bit_weights_go_where_the_policy_says() {
+    let graph = || {
+        crate::ir::text::parse(
+            "graph \"t\"\n\
+             input %x \"x\" : f32[1,4,4,4]\n\
+             constant %a \"a\" : f32[8,1,1,4] = random(1)\n\
+             constant %b \"b\" : f32[8,3,3,8] = random(2)\n\
+             constant %c \"c\" : f32[8,3,3,1] = random(3)\n\
+             constant %d \"d\" : f32[7,1,1,8] = random(4)\n\
+             constant %e \"e\" : f32[4,1,1,7] = random(5)\n\
+             constant %f \"f\" : f32[4,1,1,4] = random(6)\n\
+             %1 \"a\" = conv2d(%x, %a) kernel=[1,1]\n\
+             %2 \"b\" = conv2d(%1, %b) kernel=[3,3] pads=[1,1,1,1]\n\
+             %3 \"c\" = depthwise_conv2d(%2, %c) kernel=[3,3] pads=[1,1,1,1]\n\
+             %4 \"d\" = conv2d(%3, %d) kernel=[1,1]\n\
+             %5 \"e\" = conv2d(%4, %e) kernel=[1,1]\n\
+             %6 \"f\" = conv2d(%5, %f) kernel=[1,1]\n\
+             output \"y\" = %6\n",
+        )
+        .unwrap()
+    };
+    let codecs = |policy: Policy, choice| {
+        let mut graph = graph();
+        ternarise(&mut graph, &policy).unwrap();
+        crate::pack::choose_codecs(&mut graph, choice, crate::pack::Dense::F32);
+        let of = |n: &crate::ir::Node| graph.value(n.inputs[1].unwrap()).codec.unwrap().name();
+        graph.nodes.iter().map(of).collect::<Vec<_>>().join(" ")
+    };
+    use crate::pack::CodecChoice::{Auto, N12, T2};
+    let policy = Policy {
+        mode: Mode::Threshold,
+        one_of_two: true,
+        ..Policy::default()
+    };
+    assert_eq!(codecs(policy.clone(), Auto), "f32 n12 f32 n12 t2 f32");
+    let int8 = Policy {
+        int8: true,
+        ..policy.clone()
+    };
+    assert_eq!(codecs(int8.clone(), N12), "i8 n12 i8 n12 t2 i8");
+    assert_eq!(codecs(int8, T2), "i8 t2 i8 t2 t2 i8");
+    let detect = Policy {
+        mode: Mode::Detect,
+        ..policy.clone()
+    };
+    assert_eq!(codecs(detect, Auto), "f32 n12 f32 n12 f32 f32");
+    let all = Policy {
+        all: true,
+        ..policy
+    };
+    assert_eq!(codecs(all, Auto), "n12 n12 t2 n12 t2 n12");
 }

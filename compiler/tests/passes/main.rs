@@ -50,7 +50,7 @@ pub fn assert_same(what: &str, before: &[Tensor], after: &[Tensor], tolerance: f
 
 /// Largest magnitudes over some inputs, as calibration finds them.
 fn ranges(graph: &Graph) -> Ranges {
-    let watched = quantize_activations::quantised_values(graph);
+    let watched = quantize_activations::quantised_values(graph, ActivationMode::I8);
     let mut ranges = Ranges::new();
     for seed in 0..4 {
         ops::run_graph_observing(graph, &inputs(graph, 10 * seed), &mut |id, tensor| {

@@ -5,7 +5,7 @@
 use super::{assert_same, inputs};
 use proptest::prelude::*;
 use ternc::host::Host;
-use ternc::ir::{Constant, Data, Graph, Tensor, Ternary, Type, ValueId, verify};
+use ternc::ir::{Constant, Data, Graph, Scaled, Tensor, Type, ValueId, verify};
 use ternc::ops;
 use ternc::passes::{self, ActivationMode, PASSES};
 use ternc::pipeline::{self, CompileOptions, Silent};
@@ -72,9 +72,9 @@ impl Builder {
         let constant = if self.ternary && self.random.below(3) > 0 {
             let trits = (0..len).map(|_| self.random.below(3) as i8 - 1).collect();
             let scale = |_| size * (1.2 + 0.3 * self.random.unit());
-            Constant::Ternary(Ternary {
+            Constant::Scaled(Scaled {
                 shape: shape.to_vec(),
-                trits,
+                values: trits,
                 scale: (0..shape[0]).map(scale).collect(),
             })
         } else {

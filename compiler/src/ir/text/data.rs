@@ -1,7 +1,7 @@
 //! The elements of constants: lists, bytes and generators.
 
 use super::cursor::Cursor;
-use crate::ir::{Data, Tensor, Ternary, Type};
+use crate::ir::{Data, Scaled, Tensor, Type};
 use crate::ops;
 use anyhow::Result;
 use ternrt::DType;
@@ -76,40 +76,44 @@ fn dense_data(ty: &Type, len: usize, at: &mut Cursor<'_>) -> Result<Data> {
     })
 }
 
-/// Trits and scales of ternary weights.
-pub(super) fn ternary(ty: &Type, at: &mut Cursor<'_>) -> Result<Ternary> {
+/// Integers and scales of weights.
+pub(super) fn scaled(ty: &Type, at: &mut Cursor<'_>) -> Result<Scaled> {
     let start = *at;
     let len = elements(ty, &start)?;
     let outputs = ty.shape.first().copied().unwrap_or(1);
-    let (trits, scale): (Vec<i8>, Vec<f32>);
+    let (values, scale): (Vec<i8>, Vec<f32>);
     if at.eat("ternary(") {
         let mut next = generator(at.number("a seed")?);
         at.expect(")")?;
-        trits = (0..len).map(|_| (next() % 3) as i8 - 1).collect();
+        values = (0..len).map(|_| (next() % 3) as i8 - 1).collect();
         scale = (0..outputs).map(|_| 0.25 + 0.75 * unit(next())).collect();
     } else if at.eat("trits(") {
         let text = at.take("`+`, `0` or `-`", |c| "+0-".contains(c))?;
         at.expect(")")?;
         at.expect("scale=")?;
         let trit = |b| (b == b'+') as i8 - (b == b'-') as i8;
-        trits = text.bytes().map(trit).collect();
+        values = text.bytes().map(trit).collect();
+        scale = at.list("a scale")?;
+    } else if at.eat("integers") {
+        values = at.list("an i8")?;
+        at.expect("scale=")?;
         scale = at.list("a scale")?;
     } else if at.eat("elided") {
         return Err(start.error("the data was left out when this was printed"));
     } else {
-        return Err(at.expected("`trits(..)` or `ternary(SEED)`"));
+        return Err(at.expected("`trits(..)`, `integers[..]` or `ternary(SEED)`"));
     }
-    if trits.len() != len || scale.len() != outputs {
+    if values.len() != len || scale.len() != outputs {
         return Err(start.error(format_args!(
-            "{} trits and {} scales for {:?}, which needs {len} and {outputs}",
-            trits.len(),
+            "{} weights and {} scales for {:?}, which needs {len} and {outputs}",
+            values.len(),
             scale.len(),
             ty.shape
         )));
     }
-    Ok(Ternary {
+    Ok(Scaled {
         shape: ty.shape.clone(),
-        trits,
+        values,
         scale,
     })
 }

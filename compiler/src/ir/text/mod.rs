@@ -21,7 +21,7 @@
 //!   (`perm`, `start`, `step`, `before`) stop at the operand's rank.
 //! - A node's types may be left out where the operands determine them.
 //! - Constants: `[1.0,2.0]`, `hex(..)` (little-endian bytes), `trits(+0-..)
-//!   scale=[..]`; read only: `random(SEED)` (f32 in -1..1, small integers),
+//!   scale=[..]` and `integers[..] scale=[..]` (type `ternary` and `scaled`); read only: `random(SEED)` (f32 in -1..1, small integers),
 //!   `ternary(SEED)` (trits and scales), `fill(VALUE)`. ` codec=NAME` before the
 //!   colon states a chosen codec.
 

@@ -154,10 +154,10 @@ impl<'t> Parser<'t> {
         }
         at.expect(":")?;
         let (ty, constant);
-        if at.eat("ternary") {
+        if at.eat("ternary") || at.eat("scaled") {
             ty = self.ty_of(DType::F32, at)?;
             at.expect("=")?;
-            constant = Constant::Ternary(data::ternary(&ty, at)?);
+            constant = Constant::Scaled(data::scaled(&ty, at)?);
         } else {
             ty = self.ty(at)?;
             at.expect("=")?;

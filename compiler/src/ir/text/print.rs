@@ -53,13 +53,20 @@ fn write(graph: &Graph, constants: Constants, f: &mut dyn Write) -> fmt::Result 
                     write!(f, " : {ty} = ")?;
                     dense(t, constants, f)?;
                 }
-                Constant::Ternary(t) => {
-                    write!(f, " : ternary{} = ", ty.trim_start_matches("f32"))?;
-                    if t.trits.len() > LIST && constants == Constants::Elided {
+                Constant::Scaled(t) => {
+                    let ternary = t.is_ternary();
+                    let kind = if ternary { "ternary" } else { "scaled" };
+                    write!(f, " : {kind}{} = ", ty.trim_start_matches("f32"))?;
+                    if t.values.len() > LIST && constants == Constants::Elided {
                         f.write_str("elided")?;
+                    } else if !ternary {
+                        f.write_str("integers")?;
+                        list(t.values.iter().map(i8::to_string), f)?;
+                        f.write_str(" scale=")?;
+                        list(t.scale.iter().map(|s| format!("{s:?}")), f)?;
                     } else {
                         f.write_str("trits(")?;
-                        for t in &t.trits {
+                        for t in &t.values {
                             f.write_char(match t {
                                 0 => '0',
                                 1.. => '+',

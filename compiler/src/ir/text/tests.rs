@@ -1,7 +1,7 @@
 //! Printing and parsing are inverse; errors tell the place.
 
 use super::*;
-use crate::ir::{Constant, Data, Graph, Quant, Scale, Tensor, Ternary, Type, verify};
+use crate::ir::{Constant, Data, Graph, Quant, Scale, Scaled, Tensor, Type, verify};
 use proptest::prelude::*;
 use ternrt::kernels::eltwise::{BinaryKind, Unary, UnaryKind};
 use ternrt::kernels::movement::{PadMode, ResizeCoordinates, ResizeMode};
@@ -62,12 +62,12 @@ fn words_comments_usual_attributes_and_generators() {
             scale: Scale::Dynamic(scale)
         })
     );
-    let Constant::Ternary(w) = &**graph.constant(graph.nodes[0].inputs[1].unwrap()).unwrap() else {
+    let Constant::Scaled(w) = &**graph.constant(graph.nodes[0].inputs[1].unwrap()).unwrap() else {
         panic!()
     };
     for trit in -1..=1 {
         assert!(
-            w.trits.iter().filter(|&&t| t == trit).count() > 60,
+            w.values.iter().filter(|&&t| t == trit).count() > 60,
             "{trit}"
         );
     }
@@ -140,7 +140,7 @@ fn errors_tell_line_column_and_expectation() {
         ),
         (
             "constant %0 \"c\" : ternary[2] = trits(+-) scale=[1.0]",
-            "2 trits and 1 scales",
+            "2 weights and 1 scales",
         ),
         (
             "constant %0 \"c\" : f32[99999999999] = fill(0)",
@@ -221,7 +221,7 @@ fn every_data_type_round_trips() {
         let bytes = |v: &crate::ir::Value| match &v.def {
             crate::ir::Def::Const(c) => match &**c {
                 Constant::Dense(t) => t.data.to_le_bytes(),
-                Constant::Ternary(_) => Vec::new(),
+                Constant::Scaled(_) => Vec::new(),
             },
             _ => Vec::new(),
         };
@@ -274,9 +274,9 @@ fn random_graph(seed: u64, nodes: usize) -> Graph {
             let constant = if ternary {
                 let trits = (0..len).map(|_| below(3) as i8 - 1).collect();
                 let scale = (0..shape[0]).map(|o| 0.1 * (o + 1) as f32).collect();
-                Constant::Ternary(Ternary {
+                Constant::Scaled(Scaled {
                     shape,
-                    trits,
+                    values: trits,
                     scale,
                 })
             } else {

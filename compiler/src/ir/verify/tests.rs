@@ -118,7 +118,7 @@ fn types_equal_inference() {
 }
 
 #[test]
-fn weights_are_constant_and_ternary_ones_nothing_else() {
+fn weights_are_constant_and_those_with_scales_nothing_else() {
     refused_text(
         "gemm(%b, %v) : f32[1,4,4,3]",
         "gemm(%b, %z) : f32[1,4,4,3]\ninput %z \"z\" : f32[3,3]",
@@ -127,37 +127,39 @@ fn weights_are_constant_and_ternary_ones_nothing_else() {
     refused_text(
         "constant %w \"w\" codec=t2 : ternary[3,1,1,2] = ternary(1)",
         "constant %w \"w\" : f32[3,1,1,2] = random(1)",
-        "needs ternary ones",
+        "needs integer ones",
     );
     refused_text(
         "output \"y\" = %c",
         "output \"y\" = %c\n%z \"copy\" = unary(%d) function=identity : f32[3,3,3,1]",
-        "node \"copy\": operand 0, %3, is ternary",
+        "node \"copy\": operand 0, %3, holds integers",
     );
     refused_text(
         "output \"y\" = %c",
         "output \"y\" = %d",
-        "output \"y\": %3 is a ternary",
+        "output \"y\": %3 holds weights with scales",
     );
 }
 
 #[test]
 fn constants_hold_what_they_say() {
-    let edit = |f: &dyn Fn(&mut crate::ir::Ternary)| {
+    let edit = |f: &dyn Fn(&mut crate::ir::Scaled)| {
         let mut g = good();
         let w = named(&g, "w");
-        let crate::ir::Constant::Ternary(t) = &**g.constant(w).unwrap() else {
+        let crate::ir::Constant::Scaled(t) = &**g.constant(w).unwrap() else {
             panic!()
         };
         let mut t = t.clone();
         f(&mut t);
-        g.values[w.0].def = crate::ir::Def::Const(crate::ir::Constant::Ternary(t).into());
+        g.values[w.0].def = crate::ir::Def::Const(crate::ir::Constant::Scaled(t).into());
         verify(&g).unwrap_err().to_string()
     };
-    let message = edit(&|t| t.trits[0] = 2);
+    let message = edit(&|t| t.values[0] = 2);
+    assert_eq!(message, "constant %1 \"w\": the codec t2 does not fit");
+    let message = edit(&|t| t.values[0] = -128);
     assert_eq!(
         message,
-        "constant %1 \"w\": holds something else than -1, 0 and 1"
+        "constant %1 \"w\": holds -128, weights are -127 to 127"
     );
     let message = edit(&|t| t.scale[0] = f32::NAN);
     assert!(message.contains("needs 3 finite scales"), "{message}");
@@ -174,7 +176,7 @@ fn constants_hold_what_they_say() {
         "{message}"
     );
     let message = edit(&|t| {
-        t.trits.pop();
+        t.values.pop();
     });
     assert!(message.contains("holds 5 elements"), "{message}");
 

@@ -3,7 +3,7 @@
 //! operands are integers.
 
 use super::*;
-use crate::ir::{Constant, Graph, Quant, Scale, Ternary};
+use crate::ir::{Constant, Graph, Quant, Scale, Scaled};
 use crate::ops::run_graph;
 use ternrt::kernels::conv2d::{self, Conv2dShape};
 use ternrt::kernels::eltwise::{Unary, UnaryKind};
@@ -125,7 +125,7 @@ fn compare(graph: &Graph, call: &Call, activation: Unary, seed: u64) {
     let matrix = call.matrix();
     let weights = &**graph.constant(node.inputs[1].unwrap()).unwrap();
     let codecs: &[Codec] = match weights {
-        Constant::Ternary(_) => &[Codec::T2, Codec::T5],
+        Constant::Scaled(_) => &[Codec::T2, Codec::T5],
         Constant::Dense(_) => &[Codec::F32],
     };
     let bias = node
@@ -135,7 +135,7 @@ fn compare(graph: &Graph, call: &Call, activation: Unary, seed: u64) {
         .flatten()
         .map(|b| match &**graph.constant(b).unwrap() {
             Constant::Dense(t) => values(t),
-            Constant::Ternary(_) => panic!("a ternary bias"),
+            Constant::Scaled(_) => panic!("a ternary bias"),
         });
     let x_type = graph.ty(node.inputs[0].unwrap());
     let y_type = graph.ty(node.outputs[0]);
@@ -155,8 +155,8 @@ fn compare(graph: &Graph, call: &Call, activation: Unary, seed: u64) {
     for &codec in codecs {
         let mut bytes = vec![0; codec.packed_len(&matrix).unwrap()];
         let scale = match weights {
-            Constant::Ternary(t) => {
-                codec.pack_i8(&matrix, &t.trits, &mut bytes).unwrap();
+            Constant::Scaled(t) => {
+                codec.pack_i8(&matrix, &t.values, &mut bytes).unwrap();
                 Some(&t.scale[..])
             }
             Constant::Dense(t) => {
@@ -202,9 +202,9 @@ fn check(
             .iter()
             .map(|&s| s as f32 / 64.0)
             .collect();
-        Constant::Ternary(Ternary {
+        Constant::Scaled(Scaled {
             shape: w.to_vec(),
-            trits,
+            values: trits,
             scale,
         })
     } else {

@@ -1,7 +1,7 @@
 //! `conv2d`, `depthwise_conv2d`, `gemm` and `matmul`.
 
 use super::*;
-use crate::ir::{Constant, Graph, Quant, Scale, Ternary};
+use crate::ir::{Constant, Graph, Quant, Scale, Scaled};
 use crate::ops::run_graph;
 use ternrt::kernels::eltwise::Unary;
 use ternrt::ops::table::{Conv2d, DepthwiseConv2d, Gemm, MatMul};
@@ -201,9 +201,9 @@ fn quantised_convolution_equals_the_definition() {
         let w_scale = [0.5f32, 0.25, 0.3, 0.01];
         let bias = [1.0f32, -2.0, 0.1, 0.3];
         let x_type = Type::quantised([1, h, w, cin], qmax, Scale::Static(x_scale));
-        let weights = Ternary {
+        let weights = Scaled {
             shape: vec![cout, 3, 2, cin / groups],
-            trits: trits.clone(),
+            values: trits.clone(),
             scale: w_scale.to_vec(),
         };
         let integers = |v: &[i32]| match qmax {
@@ -222,7 +222,7 @@ fn quantised_convolution_equals_the_definition() {
         ];
         let operands = [
             graph.add_input("x", x_type),
-            graph.add_constant("w", Constant::Ternary(weights)),
+            graph.add_constant("w", Constant::Scaled(weights)),
             graph.add_constant("b", dense(&bias)),
             graph.add_input("r", r_type),
         ];
@@ -291,7 +291,7 @@ fn pairs(h: usize, w: usize) -> impl Iterator<Item = (i64, i64)> {
 }
 
 #[test]
-fn quantised_inputs_need_ternary_weights() {
+fn quantised_inputs_need_integer_weights() {
     let x = Tensor::new(vec![1, 2], Data::I8(vec![1, 2]));
     let w = Tensor::f32(vec![1, 2], vec![1., 1.]);
     let op = Gemm {
@@ -304,7 +304,7 @@ fn quantised_inputs_need_ternary_weights() {
     )
     .unwrap_err()
     .to_string();
-    assert!(message.contains("needs ternary weights"), "{message}");
+    assert!(message.contains("needs integer weights"), "{message}");
     // And a plain i8 tensor is no activation.
     let x = Type::new(DType::I8, [1, 2]);
     let message = refusal(op, &[&x, &f32s(&[1, 2])], None);
@@ -325,9 +325,9 @@ fn dynamic_scales_flow_through_a_graph() {
     };
     let w = g.add_constant(
         "w",
-        Constant::Ternary(Ternary {
+        Constant::Scaled(Scaled {
             shape: vec![2, 3],
-            trits: vec![1, 0, -1, 1, 1, 1],
+            values: vec![1, 0, -1, 1, 1, 1],
             scale: vec![2.0, 0.5],
         }),
     );
