@@ -22,7 +22,7 @@ pub(super) const VARIANT: Variant<Kernel> = Variant {
 /// Output positions that share decoded weights.
 const TILE: usize = 16;
 
-fn run(ctx: &mut Ctx<'_>, problem: &Problem<'_>) {
+pub(super) fn run(ctx: &mut Ctx<'_>, problem: &Problem<'_>) {
     match problem.x {
         View::F32(x) => run_typed(ctx, problem, x),
         View::I16(x) => run_typed(ctx, problem, x),

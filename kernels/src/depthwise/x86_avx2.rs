@@ -1,18 +1,30 @@
-//! AVX2: weights are expanded once to `[tap][channel]`, then every output
-//! position lists the taps that lie in the input and runs over the channels, 32,
-//! then 8, then one at a time.
+//! AVX2: weights are expanded once; then every few output positions, 16 channels
+//! at a time, walk over the kernel's taps.
 //!
-//! Expanded weights have four bytes each: an f32, or for integer activations a
-//! zero-extended i16, so that `madd` on activations widened to i32 multiplies
-//! exactly: `x.lo * w.lo + x.hi * 0`. `|sum| <= 2 * 32768 * taps`, in i32.
+//! ```text
+//! for each POSITIONS output positions:
+//!     point at the input of every tap
+//!     for each 16 channels:                 // the last overlap those before
+//!         for each position: sum over the taps, epilogue
+//! ```
+//!
+//! Integers: two taps at a time. Their activations, widened to i16, are
+//! interleaved, and `madd` multiplies them with pairs of i16 weights and adds both
+//! products: exact in i32 for every codec, `|pair| <= 2 * 32768 * 128`. Expanded
+//! weights are `[16 channels][pair][half][8][2]` i16, in the order in which
+//! `unpack` leaves the channels. A tap outside of the input points to zeros.
+//!
+//! f32: `[16 channels][tap][16]`; a tap outside of the input is left out.
 
-use super::{Kernel, Problem};
+use super::{Kernel, Problem, scalar};
+use crate::epilogue::{Columns, Common, common};
 use crate::layout::{BLOCK, Block};
 use crate::par::{SCRATCH_ALIGN, Shared, each_once, share, tasks_for};
 use crate::product::scalar::Element;
 use crate::product::{Rows, Size};
-use crate::{Caps, Ctx, Variant, View};
+use crate::{Caps, Ctx, DType, Variant, View};
 use core::arch::x86_64::*;
+use core::ops::Range;
 
 /// Row of the family's table.
 pub(super) const VARIANT: Variant<Kernel> = Variant {
@@ -21,51 +33,64 @@ pub(super) const VARIANT: Variant<Kernel> = Variant {
     run: Kernel { scratch, run },
 };
 
-/// Channels of a register.
-const LANES: usize = 8;
-/// Registers that the widest loop sums in.
-const WIDE: usize = 4;
-
-/// A tap that lies in the input: where `x` and the weights of channel 0 begin.
-type Source = (usize, usize);
+/// Output positions that share the epilogue's preparations.
+const POSITIONS: usize = 8;
 
 /// Parts of scratch.
 struct Plan {
-    /// Channels, filled up to whole blocks.
-    stride: usize,
-    /// Bytes of the expanded weights.
-    weights: usize,
-    /// Bytes of a task's list of [`Source`]s.
-    sources: usize,
+    /// Bytes of 16 channels' expanded weights.
+    block: usize,
+    /// Blocks of 16 channels; the last one ends with the channels.
+    blocks: usize,
+    /// Where zeros for a tap begin, and a task's pointers.
+    zeros: usize,
+    pointers: usize,
+    /// Bytes of a task's pointers.
+    task: usize,
     tasks: usize,
 }
 
 impl Plan {
     /// `None` where the size overflows.
     fn new(size: &Size, threads: usize) -> Option<Plan> {
-        let taps = size.matrix.channels;
-        let stride = size.matrix.outputs.checked_next_multiple_of(BLOCK)?;
+        let (channels, taps) = (size.matrix.outputs, size.matrix.channels);
+        let blocks = channels.div_ceil(BLOCK);
+        // An odd tap is paired with nothing; f32 and pairs of i16 are four bytes a
+        // channel each.
+        let steps = match size.x {
+            DType::F32 => taps,
+            _ => taps.div_ceil(2),
+        };
+        let block = steps.checked_mul(BLOCK * 4)?;
+        let aligned = |len: usize| len.checked_next_multiple_of(SCRATCH_ALIGN);
+        let zeros = aligned(block.checked_mul(blocks)?)?;
+        let pointers = aligned(zeros.checked_add(channels.checked_mul(size.x.size())?)?)?;
         Some(Plan {
-            stride,
-            weights: stride
-                .checked_mul(taps)?
-                .checked_mul(4)?
-                .checked_next_multiple_of(SCRATCH_ALIGN)?,
-            sources: taps
-                .checked_mul(size_of::<Source>())?
-                .checked_next_multiple_of(SCRATCH_ALIGN)?,
-            tasks: tasks_for(threads, size.rows),
+            block,
+            blocks,
+            zeros,
+            pointers,
+            task: aligned(taps.checked_mul(POSITIONS * size_of::<*const u8>())?)?,
+            tasks: tasks_for(threads, size.rows.div_ceil(POSITIONS)),
         })
     }
 
     fn len(&self) -> Option<usize> {
-        self.sources
+        self.task
             .checked_mul(self.tasks)?
-            .checked_add(self.weights)
+            .checked_add(self.pointers)
+    }
+
+    /// The first channel of a block.
+    fn first(&self, block: usize, channels: usize) -> usize {
+        (block * BLOCK).min(channels - BLOCK)
     }
 }
 
 fn scratch(size: &Size, threads: usize) -> usize {
+    if size.matrix.outputs < BLOCK {
+        return 0;
+    }
     Plan::new(size, threads)
         .and_then(|plan| plan.len())
         .unwrap_or(usize::MAX)
@@ -75,6 +100,9 @@ fn scratch(size: &Size, threads: usize) -> usize {
 ///
 /// The CPU has AVX2.
 unsafe fn run(ctx: &mut Ctx<'_>, problem: &Problem<'_>) {
+    if problem.size.matrix.outputs < BLOCK {
+        return scalar::run(ctx, problem);
+    }
     // SAFETY: the caller's promise.
     unsafe {
         match problem.x {
@@ -88,237 +116,291 @@ unsafe fn run(ctx: &mut Ctx<'_>, problem: &Problem<'_>) {
 
 /// # Safety
 ///
-/// The CPU has AVX2.
+/// The CPU has AVX2; there are 16 channels.
 unsafe fn run_typed<T: Lanes>(ctx: &mut Ctx<'_>, problem: &Problem<'_>, x: &[T]) {
     let Some(plan) = Plan::new(&problem.size, ctx.threads()) else {
         return;
     };
-    let Some((weights, sources)) = ctx.scratch.split_at_mut_checked(plan.weights) else {
+    let Some((shared, pointers)) = ctx.scratch.split_at_mut_checked(plan.pointers) else {
         return;
     };
-    let weights = expand::<T>(problem, plan.stride, weights);
-    let sources = Shared::new(sources);
-    each_once(ctx.par, plan.tasks, &|task| {
+    let (weights, zeros) = shared.split_at_mut(plan.zeros);
+    expand::<T>(problem, &plan, weights);
+    zeros.fill(0);
+    let (weights, zeros) = (&*weights, &*zeros);
+    let pointers = Shared::new(pointers);
+    each_once(ctx.par, plan.tasks, &|i| {
         // SAFETY: every task has a range of its own, and `each_once` runs a task
         // no more than once.
-        let sources = unsafe { sources.part(task * plan.sources..(task + 1) * plan.sources) };
-        // SAFETY: a pair of numbers can be any bytes.
-        let (_, sources, _) = unsafe { sources.align_to_mut::<Source>() };
-        for row in share(problem.size.rows, plan.tasks, task) {
-            let sources = list(problem, row, plan.stride, sources);
+        let pointers = unsafe { pointers.part(i * plan.task..(i + 1) * plan.task) };
+        // SAFETY: pointers can be written anywhere.
+        let (_, pointers, _) = unsafe { pointers.align_to_mut::<*const T>() };
+        let mut task = Task {
+            problem,
+            plan: &plan,
+            x,
+            weights,
+            zeros,
+            pointers,
+        };
+        let rows = problem.size.rows;
+        for few in share(rows.div_ceil(POSITIONS), plan.tasks, i) {
+            let first = few * POSITIONS;
             // SAFETY: the caller's promise; tasks have disjoint rows.
-            unsafe { channels(problem, row, sources, x, weights) };
+            unsafe { task.run(first..rows.min(first + POSITIONS)) };
         }
     });
 }
 
-/// Writes the weights as `[tap][stride]`, four bytes each.
-fn expand<'s, T: Lanes>(
-    problem: &Problem<'_>,
-    stride: usize,
-    scratch: &'s mut [u8],
-) -> &'s [T::Word] {
-    // SAFETY: both kinds of word can be any bytes.
-    let (_, weights, _) = unsafe { scratch.align_to_mut::<T::Word>() };
+/// Writes the weights of all channels.
+fn expand<T: Lanes>(problem: &Problem<'_>, plan: &Plan, to: &mut [u8]) {
     let matrix = &problem.size.matrix;
-    for block in 0..matrix.blocks() {
-        let packed = Block::new(problem.size.codec, matrix, problem.block(block));
-        for tap in 0..matrix.channels {
-            let at = tap * stride + block * BLOCK;
-            if let Some(to) = weights.get_mut(at..at + BLOCK) {
-                for (to, w) in to.iter_mut().zip(T::weights(&packed, 0, tap)) {
-                    *to = T::word(w);
+    let (channels, taps) = (matrix.outputs, matrix.channels);
+    // The other half of the last pair of taps.
+    to.fill(0);
+    for packed in 0..matrix.blocks() {
+        let block = Block::new(problem.size.codec, matrix, problem.block(packed));
+        for tap in 0..taps {
+            let weights = T::weights(&block, 0, tap);
+            for (c, w) in (packed * BLOCK..channels).zip(weights) {
+                let mut put = |b: usize| {
+                    let lane = c.wrapping_sub(plan.first(b, channels));
+                    if lane < BLOCK {
+                        T::put(&mut to[b * plan.block..][..plan.block], tap, lane, w);
+                    }
+                };
+                put(packed);
+                if packed + 1 < plan.blocks {
+                    put(plan.blocks - 1);
                 }
             }
         }
     }
-    weights
 }
 
-/// The taps of an output position that lie in the input.
-fn list<'s>(
-    problem: &Problem<'_>,
-    row: usize,
-    stride: usize,
-    sources: &'s mut [Source],
-) -> &'s [Source] {
-    let position = problem.rows.position(row);
-    let [height, width] = problem.kernel;
-    let mut count = 0;
-    for y in 0..height {
-        let Some(line) = problem.rows.line(position, y) else {
-            continue;
-        };
-        for x in 0..width {
-            let at = problem.rows.source(line, position, x);
-            if let (Some(at), Some(to)) = (at, sources.get_mut(count)) {
-                *to = (at, (y * width + x) * stride);
-                count += 1;
-            }
-        }
-    }
-    &sources[..count]
+/// One task.
+struct Task<'a, T> {
+    problem: &'a Problem<'a>,
+    plan: &'a Plan,
+    x: &'a [T],
+    weights: &'a [u8],
+    /// A tap's channels.
+    zeros: &'a [u8],
+    /// `[POSITIONS][taps]`.
+    pointers: &'a mut [*const T],
 }
 
-/// All channels of one output position.
-///
-/// # Safety
-///
-/// The CPU has AVX2; no other task has this row.
-#[target_feature(enable = "avx2")]
-unsafe fn channels<T: Lanes>(
-    problem: &Problem<'_>,
-    row: usize,
-    sources: &[Source],
-    x: &[T],
-    weights: &[T::Word],
-) {
-    let channels = problem.size.matrix.outputs;
-    let mut c = 0;
-    while channels - c >= WIDE * LANES {
-        let mut sums = [0.0; WIDE * LANES];
-        // SAFETY: the caller's promise.
-        unsafe {
-            T::sum::<WIDE>(sources, c, x, weights, &mut sums);
-            problem.finish.x86_avx2(row, c, &mut sums);
-        }
-        c += WIDE * LANES;
-    }
-    while channels - c >= LANES {
-        let mut sums = [0.0; LANES];
-        // SAFETY: the caller's promise.
-        unsafe {
-            T::sum::<1>(sources, c, x, weights, &mut sums);
-            problem.finish.x86_avx2(row, c, &mut sums);
-        }
-        c += LANES;
-    }
-    for c in c..channels {
-        let sum = sources
-            .iter()
-            .fold(T::Sum::default(), |sum, &(x_at, w_at)| {
-                match (x.get(x_at + c), weights.get(w_at + c)) {
-                    (Some(x), Some(w)) => x.multiply_add(T::weight(*w), sum),
-                    _ => sum,
-                }
-            });
-        // SAFETY: the caller's promise.
-        unsafe { problem.finish.scalar(row, c, &mut [T::finish(sum)]) };
-    }
-}
-
-/// An activation's type, eight at a time.
-trait Lanes: Element {
-    /// An expanded weight.
-    type Word: Copy + Sync;
-    fn word(w: Self::Weight) -> Self::Word;
-    fn weight(word: Self::Word) -> Self::Weight;
-
-    /// Sums of `8 * N` channels from `c` on, as f32.
+impl<T: Lanes> Task<'_, T> {
+    /// At most [`POSITIONS`] output positions.
     ///
     /// # Safety
     ///
-    /// The CPU has AVX2.
-    unsafe fn sum<const N: usize>(
-        sources: &[Source],
-        c: usize,
-        x: &[Self],
-        weights: &[Self::Word],
-        sums: &mut [f32],
-    );
+    /// The CPU has AVX2; no other task has these rows.
+    unsafe fn run(&mut self, rows: Range<usize>) {
+        self.point(rows.clone());
+        for block in 0..self.plan.blocks {
+            // SAFETY: the caller's promises; the pointers were just written.
+            unsafe { self.block(block, rows.clone()) };
+        }
+    }
+
+    /// Points at every tap's input.
+    fn point(&mut self, rows: Range<usize>) {
+        let source = &self.problem.rows;
+        let channels = self.problem.size.matrix.outputs;
+        let [height, width] = self.problem.kernel;
+        let outside = if T::SKIPS {
+            core::ptr::null()
+        } else {
+            self.zeros.as_ptr().cast()
+        };
+        let reach = source.offset(height - 1, width - 1) + channels;
+        let mut position = source.position(rows.start);
+        let taps = self.pointers.chunks_exact_mut(height * width);
+        for (_, taps) in rows.zip(taps) {
+            let whole = source.interior(position);
+            let whole = whole.and_then(|at| self.x.get(at..at + reach));
+            for (y, line) in taps.chunks_exact_mut(width).enumerate() {
+                if let Some(whole) = whole {
+                    let first = whole.as_ptr().wrapping_add(source.offset(y, 0));
+                    for (x, tap) in line.iter_mut().enumerate() {
+                        *tap = first.wrapping_add(source.offset(0, x));
+                    }
+                    continue;
+                }
+                let from = source.line(position, y);
+                for (x, tap) in line.iter_mut().enumerate() {
+                    let at = from.and_then(|line| source.source(line, position, x));
+                    let x = at.and_then(|at| self.x.get(at..at + channels));
+                    *tap = x.map_or(outside, <[T]>::as_ptr);
+                }
+            }
+            position = source.after(position);
+        }
+    }
+
+    /// Sixteen channels.
+    ///
+    /// # Safety
+    ///
+    /// As for [`run`](Self::run), with the pointers written.
+    #[target_feature(enable = "avx2")]
+    unsafe fn block(&self, block: usize, rows: Range<usize>) {
+        let finish = &self.problem.finish;
+        let first = self.plan.first(block, self.problem.size.matrix.outputs);
+        let columns = Columns::<2>::new(finish, first);
+        let weights = self.weights[block * self.plan.block..].as_ptr();
+        // SAFETY: the caller's promises.
+        unsafe {
+            if let Some(kind) = finish.common()
+                && (common!(kind, true, C => self.each::<C>(&columns, weights, first, rows.clone()))
+                    || common!(kind, false, C => self.each::<C>(&columns, weights, first, rows.clone())))
+            {
+                return;
+            }
+            let taps = self.problem.size.matrix.channels;
+            for (pointers, row) in self.pointers.chunks_exact(taps).zip(rows) {
+                columns.row(row, T::sum::<0>(pointers, first, weights));
+            }
+        }
+    }
+
+    /// [`block`](Self::block) with an epilogue known when compiling.
+    ///
+    /// # Safety
+    ///
+    /// As for [`block`](Self::block).
+    #[target_feature(enable = "avx2")]
+    unsafe fn each<C: Common>(
+        &self,
+        columns: &Columns<'_, 2>,
+        weights: *const u8,
+        first: usize,
+        rows: Range<usize>,
+    ) {
+        let taps = self.problem.size.matrix.channels;
+        // SAFETY: the caller's promises.
+        unsafe {
+            if taps == 9 {
+                for (pointers, row) in self.pointers.chunks_exact(9).zip(rows) {
+                    columns.common_row::<C>(row, T::sum::<9>(pointers, first, weights));
+                }
+            } else {
+                for (pointers, row) in self.pointers.chunks_exact(taps).zip(rows) {
+                    columns.common_row::<C>(row, T::sum::<0>(pointers, first, weights));
+                }
+            }
+        }
+    }
+}
+
+/// An activation's type, sixteen at a time.
+trait Lanes: Element {
+    /// Whether a tap outside of the input is left out: its pointer is null.
+    const SKIPS: bool;
+
+    /// Writes one expanded weight of a block of 16 channels.
+    fn put(block: &mut [u8], tap: usize, lane: usize, w: Self::Weight);
+
+    /// The sums of 16 channels from `first` on, over `TAPS` taps, or all that
+    /// there are where that is 0.
+    ///
+    /// # Safety
+    ///
+    /// The CPU has AVX2; there is a pointer for every tap, with 16 elements from
+    /// `first` on, and `weights` has all taps.
+    unsafe fn sum<const TAPS: usize>(
+        pointers: &[*const Self],
+        first: usize,
+        weights: *const u8,
+    ) -> [__m256; 2];
 }
 
 impl Lanes for f32 {
-    type Word = f32;
+    const SKIPS: bool = true;
 
-    fn word(w: f32) -> f32 {
-        w
-    }
-
-    fn weight(word: f32) -> f32 {
-        word
+    fn put(block: &mut [u8], tap: usize, lane: usize, w: f32) {
+        let at = (tap * BLOCK + lane) * 4;
+        block[at..at + 4].copy_from_slice(&w.to_ne_bytes());
     }
 
     #[target_feature(enable = "avx2")]
-    unsafe fn sum<const N: usize>(
-        sources: &[Source],
-        c: usize,
-        x: &[f32],
-        weights: &[f32],
-        sums: &mut [f32],
-    ) {
-        let mut sum = [_mm256_setzero_ps(); N];
-        for &(x_at, w_at) in sources {
-            let x = x[x_at + c..][..N * LANES].as_ptr();
-            let w = weights[w_at + c..][..N * LANES].as_ptr();
-            for (n, sum) in sum.iter_mut().enumerate() {
-                // SAFETY: both have 8 * N elements.
+    #[inline]
+    unsafe fn sum<const TAPS: usize>(
+        pointers: &[*const f32],
+        first: usize,
+        weights: *const u8,
+    ) -> [__m256; 2] {
+        let mut sum = [_mm256_setzero_ps(); 2];
+        for (tap, x) in pointers.iter().enumerate() {
+            if x.is_null() {
+                continue;
+            }
+            for (half, sum) in sum.iter_mut().enumerate() {
+                // SAFETY: the caller's promises.
                 let (x, w) = unsafe {
                     (
-                        _mm256_loadu_ps(x.add(n * LANES)),
-                        _mm256_loadu_ps(w.add(n * LANES)),
+                        _mm256_loadu_ps(x.add(first + 8 * half)),
+                        _mm256_loadu_ps(weights.cast::<f32>().add(tap * BLOCK + 8 * half)),
                     )
                 };
                 *sum = _mm256_add_ps(*sum, _mm256_mul_ps(x, w));
             }
         }
-        let sums = sums[..N * LANES].as_mut_ptr();
-        for (n, sum) in sum.iter().enumerate() {
-            // SAFETY: 8 * N elements.
-            unsafe { _mm256_storeu_ps(sums.add(n * LANES), *sum) };
-        }
+        sum
     }
 }
 
 macro_rules! integer {
     ($t:ty, $load:expr) => {
         impl Lanes for $t {
-            type Word = i32;
+            const SKIPS: bool = false;
 
-            fn word(w: i16) -> i32 {
-                i32::from(w as u16)
-            }
-
-            fn weight(word: i32) -> i16 {
-                word as i16
+            fn put(block: &mut [u8], tap: usize, lane: usize, w: i16) {
+                // Channels 0..4 and 8..12 are in the lower half, the others in the
+                // upper one; two bytes for each of two taps.
+                let (half, place) = (lane / 4 % 2, lane / 8 * 4 + lane % 4);
+                let at = ((tap / 2 * 2 + half) * 8 + place) * 4 + tap % 2 * 2;
+                block[at..at + 2].copy_from_slice(&w.to_ne_bytes());
             }
 
             #[target_feature(enable = "avx2")]
-            unsafe fn sum<const N: usize>(
-                sources: &[Source],
-                c: usize,
-                x: &[$t],
-                weights: &[i32],
-                sums: &mut [f32],
-            ) {
-                let mut sum = [_mm256_setzero_si256(); N];
-                for &(x_at, w_at) in sources {
-                    let x = x[x_at + c..][..N * LANES].as_ptr();
-                    let w = weights[w_at + c..][..N * LANES].as_ptr();
-                    for (n, sum) in sum.iter_mut().enumerate() {
-                        // SAFETY: both have 8 * N elements.
-                        let (x, w) = unsafe {
-                            (
-                                $load(x.add(n * LANES)),
-                                _mm256_loadu_si256(w.add(n * LANES).cast()),
-                            )
+            #[inline]
+            unsafe fn sum<const TAPS: usize>(
+                pointers: &[*const $t],
+                first: usize,
+                weights: *const u8,
+            ) -> [__m256; 2] {
+                let taps = if TAPS == 0 { pointers.len() } else { TAPS };
+                let mut low = _mm256_setzero_si256();
+                let mut high = _mm256_setzero_si256();
+                for pair in 0..taps.div_ceil(2) {
+                    // SAFETY: the caller's promises.
+                    let (a, b, w) = unsafe {
+                        let a = $load(pointers.get_unchecked(2 * pair).add(first));
+                        let b = if 2 * pair + 1 < taps {
+                            $load(pointers.get_unchecked(2 * pair + 1).add(first))
+                        } else {
+                            _mm256_setzero_si256()
                         };
-                        *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(x, w));
-                    }
+                        let w = weights.add(pair * 64).cast::<__m256i>();
+                        (a, b, [_mm256_loadu_si256(w), _mm256_loadu_si256(w.add(1))])
+                    };
+                    let products = _mm256_madd_epi16(_mm256_unpacklo_epi16(a, b), w[0]);
+                    low = _mm256_add_epi32(low, products);
+                    let products = _mm256_madd_epi16(_mm256_unpackhi_epi16(a, b), w[1]);
+                    high = _mm256_add_epi32(high, products);
                 }
-                let sums = sums[..N * LANES].as_mut_ptr();
-                for (n, sum) in sum.iter().enumerate() {
-                    let sum = _mm256_cvtepi32_ps(*sum);
-                    // SAFETY: 8 * N elements.
-                    unsafe { _mm256_storeu_ps(sums.add(n * LANES), sum) };
-                }
+                // Lanes hold channels 0..4, 8..12 and 4..8, 12..16.
+                [
+                    _mm256_cvtepi32_ps(_mm256_permute2x128_si256::<0x20>(low, high)),
+                    _mm256_cvtepi32_ps(_mm256_permute2x128_si256::<0x31>(low, high)),
+                ]
             }
         }
     };
 }
-integer!(i16, |x: *const i16| _mm256_cvtepi16_epi32(_mm_loadu_si128(
-    x.cast()
-)));
-integer!(i8, |x: *const i8| _mm256_cvtepi8_epi32(_mm_loadl_epi64(
+integer!(i16, |x: *const i16| _mm256_loadu_si256(x.cast()));
+integer!(i8, |x: *const i8| _mm256_cvtepi8_epi16(_mm_loadu_si128(
     x.cast()
 )));
