@@ -42,8 +42,9 @@ struct Plan {
     block: usize,
     /// Blocks of 16 channels; the last one ends with the channels.
     blocks: usize,
-    /// Where zeros for a tap begin, and a task's pointers.
+    /// Where zeros for a tap begin, the taps' offsets, and the tasks' pointers.
     zeros: usize,
+    offsets: usize,
     pointers: usize,
     /// Bytes of a task's pointers.
     task: usize,
@@ -64,11 +65,13 @@ impl Plan {
         let block = steps.checked_mul(BLOCK * 4)?;
         let aligned = |len: usize| len.checked_next_multiple_of(SCRATCH_ALIGN);
         let zeros = aligned(block.checked_mul(blocks)?)?;
-        let pointers = aligned(zeros.checked_add(channels.checked_mul(size.x.size())?)?)?;
+        let offsets = aligned(zeros.checked_add(channels.checked_mul(size.x.size())?)?)?;
+        let pointers = aligned(offsets.checked_add(taps.checked_mul(size_of::<usize>())?)?)?;
         Some(Plan {
             block,
             blocks,
             zeros,
+            offsets,
             pointers,
             task: aligned(taps.checked_mul(POSITIONS * size_of::<*const u8>())?)?,
             tasks: tasks_for(threads, size.rows.div_ceil(POSITIONS)),
@@ -124,9 +127,18 @@ unsafe fn run_typed<T: Lanes>(ctx: &mut Ctx<'_>, problem: &Problem<'_>, x: &[T])
     let Some((shared, pointers)) = ctx.scratch.split_at_mut_checked(plan.pointers) else {
         return;
     };
+    let (shared, offsets) = shared.split_at_mut(plan.offsets);
     let (weights, zeros) = shared.split_at_mut(plan.zeros);
     expand::<T>(problem, &plan, weights);
     zeros.fill(0);
+    // SAFETY: numbers can be any bytes.
+    let (_, offsets, _) = unsafe { offsets.align_to_mut::<usize>() };
+    let [height, width] = problem.kernel;
+    let taps = (0..height).flat_map(|y| (0..width).map(move |x| (y, x)));
+    for (offset, (y, x)) in offsets.iter_mut().zip(taps) {
+        *offset = problem.rows.offset(y, x);
+    }
+    let offsets = offsets.get(..height * width).unwrap_or(&[]);
     let (weights, zeros) = (&*weights, &*zeros);
     let pointers = Shared::new(pointers);
     each_once(ctx.par, plan.tasks, &|i| {
@@ -141,6 +153,7 @@ unsafe fn run_typed<T: Lanes>(ctx: &mut Ctx<'_>, problem: &Problem<'_>, x: &[T])
             x,
             weights,
             zeros,
+            offsets,
             pointers,
         };
         let rows = problem.size.rows;
@@ -158,22 +171,21 @@ fn expand<T: Lanes>(problem: &Problem<'_>, plan: &Plan, to: &mut [u8]) {
     let (channels, taps) = (matrix.outputs, matrix.channels);
     // The other half of the last pair of taps.
     to.fill(0);
-    for packed in 0..matrix.blocks() {
-        let block = Block::new(problem.size.codec, matrix, problem.block(packed));
+    for b in 0..plan.blocks {
+        let first = plan.first(b, channels);
+        let block = |packed| Block::new(problem.size.codec, matrix, problem.block(packed));
+        let (packed, shift) = (block(first / BLOCK), first % BLOCK);
+        let to = &mut to[b * plan.block..][..plan.block];
         for tap in 0..taps {
-            let weights = T::weights(&block, 0, tap);
-            for (c, w) in (packed * BLOCK..channels).zip(weights) {
-                let mut put = |b: usize| {
-                    let lane = c.wrapping_sub(plan.first(b, channels));
-                    if lane < BLOCK {
-                        T::put(&mut to[b * plan.block..][..plan.block], tap, lane, w);
-                    }
-                };
-                put(packed);
-                if packed + 1 < plan.blocks {
-                    put(plan.blocks - 1);
-                }
+            let mut weights = T::weights(&packed, 0, tap);
+            if shift > 0 {
+                let next = T::weights(&block(first / BLOCK + 1), 0, tap);
+                weights = core::array::from_fn(|i| match (i + shift).checked_sub(BLOCK) {
+                    None => weights[i + shift],
+                    Some(i) => next[i],
+                });
             }
+            T::put(to, tap, &weights);
         }
     }
 }
@@ -186,6 +198,8 @@ struct Task<'a, T> {
     weights: &'a [u8],
     /// A tap's channels.
     zeros: &'a [u8],
+    /// How far each tap is from the first.
+    offsets: &'a [usize],
     /// `[POSITIONS][taps]`.
     pointers: &'a mut [*const T],
 }
@@ -220,14 +234,14 @@ impl<T: Lanes> Task<'_, T> {
         for (_, taps) in rows.zip(taps) {
             let whole = source.interior(position);
             let whole = whole.and_then(|at| self.x.get(at..at + reach));
-            for (y, line) in taps.chunks_exact_mut(width).enumerate() {
-                if let Some(whole) = whole {
-                    let first = whole.as_ptr().wrapping_add(source.offset(y, 0));
-                    for (x, tap) in line.iter_mut().enumerate() {
-                        *tap = first.wrapping_add(source.offset(0, x));
-                    }
-                    continue;
+            if let Some(whole) = whole {
+                for (tap, offset) in taps.iter_mut().zip(self.offsets) {
+                    *tap = whole.as_ptr().wrapping_add(*offset);
                 }
+                position = source.after(position);
+                continue;
+            }
+            for (y, line) in taps.chunks_exact_mut(width).enumerate() {
                 let from = source.line(position, y);
                 for (x, tap) in line.iter_mut().enumerate() {
                     let at = from.and_then(|line| source.source(line, position, x));
@@ -299,8 +313,8 @@ trait Lanes: Element {
     /// Whether a tap outside of the input is left out: its pointer is null.
     const SKIPS: bool;
 
-    /// Writes one expanded weight of a block of 16 channels.
-    fn put(block: &mut [u8], tap: usize, lane: usize, w: Self::Weight);
+    /// Writes a tap's expanded weights to a block of 16 channels.
+    fn put(block: &mut [u8], tap: usize, weights: &[Self::Weight; BLOCK]);
 
     /// The sums of 16 channels from `first` on, over `TAPS` taps, or all that
     /// there are where that is 0.
@@ -319,9 +333,11 @@ trait Lanes: Element {
 impl Lanes for f32 {
     const SKIPS: bool = true;
 
-    fn put(block: &mut [u8], tap: usize, lane: usize, w: f32) {
-        let at = (tap * BLOCK + lane) * 4;
-        block[at..at + 4].copy_from_slice(&w.to_ne_bytes());
+    fn put(block: &mut [u8], tap: usize, weights: &[f32; BLOCK]) {
+        let to = block[tap * BLOCK * 4..].as_chunks_mut::<4>().0;
+        for (to, w) in to.iter_mut().zip(weights) {
+            *to = w.to_ne_bytes();
+        }
     }
 
     #[target_feature(enable = "avx2")]
@@ -356,12 +372,15 @@ macro_rules! integer {
         impl Lanes for $t {
             const SKIPS: bool = false;
 
-            fn put(block: &mut [u8], tap: usize, lane: usize, w: i16) {
-                // Channels 0..4 and 8..12 are in the lower half, the others in the
-                // upper one; two bytes for each of two taps.
-                let (half, place) = (lane / 4 % 2, lane / 8 * 4 + lane % 4);
-                let at = ((tap / 2 * 2 + half) * 8 + place) * 4 + tap % 2 * 2;
-                block[at..at + 2].copy_from_slice(&w.to_ne_bytes());
+            fn put(block: &mut [u8], tap: usize, weights: &[i16; BLOCK]) {
+                let pair = &mut block[tap / 2 * BLOCK * 4..][..BLOCK * 4];
+                let to = pair[tap % 2 * 2..].chunks_mut(4);
+                // Channels 0..4 and 8..12 come first, then the others.
+                let (fours, _) = weights.as_chunks::<4>();
+                let order = [fours[0], fours[2], fours[1], fours[3]];
+                for (to, w) in to.zip(order.as_flattened()) {
+                    to[..2].copy_from_slice(&w.to_ne_bytes());
+                }
             }
 
             #[target_feature(enable = "avx2")]
