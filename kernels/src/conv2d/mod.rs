@@ -5,9 +5,13 @@ use crate::gemm::{self, GemmShape};
 use crate::product::{self, Kernel, Problem, Rows, Size};
 use crate::{Caps, Codec, Ctx, DType, Epilogue, Invalid, Matrix, Variant, View, ViewMut, Weights};
 
+#[cfg(target_arch = "aarch64")]
+mod aarch64_neon;
 mod scalar;
 #[cfg(target_arch = "x86_64")]
 mod x86_avx2;
+#[cfg(target_arch = "x86_64")]
+mod x86_sse41;
 
 #[cfg(test)]
 mod tests;
@@ -16,6 +20,10 @@ mod tests;
 pub(crate) static VARIANTS: &[Variant<Kernel<ImageRows>>] = &[
     #[cfg(target_arch = "x86_64")]
     x86_avx2::VARIANT,
+    #[cfg(target_arch = "x86_64")]
+    x86_sse41::VARIANT,
+    #[cfg(target_arch = "aarch64")]
+    aarch64_neon::VARIANT,
     scalar::VARIANT,
 ];
 

@@ -22,6 +22,12 @@ use crate::quantize::quantize_one;
 use crate::view::{View, ViewMut};
 use crate::{DType, Invalid};
 
+#[cfg(any(
+    target_arch = "aarch64",
+    target_arch = "x86_64",
+    all(target_arch = "wasm32", target_feature = "simd128")
+))]
+mod v128;
 #[cfg(target_arch = "x86_64")]
 mod x86_avx2;
 #[cfg(target_arch = "x86_64")]

@@ -3,9 +3,13 @@
 use crate::product::{self, Kernel, Problem, Rows, Size};
 use crate::{Caps, Codec, Ctx, DType, Epilogue, Invalid, Matrix, Variant, View, ViewMut, Weights};
 
+#[cfg(target_arch = "aarch64")]
+mod aarch64_neon;
 mod scalar;
 #[cfg(target_arch = "x86_64")]
 mod x86_avx2;
+#[cfg(target_arch = "x86_64")]
+mod x86_sse41;
 
 #[cfg(test)]
 mod tests;
@@ -14,6 +18,10 @@ mod tests;
 pub(crate) static VARIANTS: &[Variant<Kernel<MatrixRows>>] = &[
     #[cfg(target_arch = "x86_64")]
     x86_avx2::VARIANT,
+    #[cfg(target_arch = "x86_64")]
+    x86_sse41::VARIANT,
+    #[cfg(target_arch = "aarch64")]
+    aarch64_neon::VARIANT,
     scalar::VARIANT,
 ];
 

@@ -1,4 +1,14 @@
 //! Helpers shared by the variants of one instruction set.
 
+#[cfg(target_arch = "aarch64")]
+pub(crate) mod aarch64_neon;
+#[cfg(any(
+    target_arch = "aarch64",
+    target_arch = "x86_64",
+    all(target_arch = "wasm32", target_feature = "simd128")
+))]
+pub(crate) mod v128;
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod x86_avx2;
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod x86_sse41;

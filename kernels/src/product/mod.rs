@@ -26,7 +26,11 @@ use core::ops::Range;
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod matvec;
 pub(crate) mod scalar;
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(
+    target_arch = "aarch64",
+    target_arch = "x86_64",
+    all(target_arch = "wasm32", target_feature = "simd128")
+))]
 pub(crate) mod tiled;
 
 /// The largest number of products that a sum may have with activations of this

@@ -1,0 +1,18 @@
+//! NEON: decoded panels and tiles, see
+//! [`isa::aarch64_neon`](crate::isa::aarch64_neon).
+
+use super::ImageRows;
+use crate::isa::aarch64_neon::Baseline;
+use crate::isa::v128::product;
+use crate::product::Kernel;
+use crate::{Caps, Variant};
+
+/// Row of the family's table.
+pub(super) const VARIANT: Variant<Kernel<ImageRows>> = Variant {
+    name: "aarch64_neon",
+    needs: Caps::NEON,
+    run: Kernel {
+        scratch: product::scratch::<Baseline, ImageRows>,
+        run: product::run::<Baseline, ImageRows>,
+    },
+};

@@ -1,0 +1,71 @@
+//! gemm and conv2d with 128-bit registers: which tile computes what.
+
+use super::lookup::{MIN_K, STEP};
+use crate::product::tiled::{self, Tile};
+use crate::product::{Problem, Rows, Size};
+use crate::{Codec, Ctx, DType, View};
+
+/// An instruction set's tiles.
+pub(crate) trait Tiles {
+    /// f32 activations.
+    type Floats: Tile<X = f32>;
+    /// i16 activations.
+    type Words: Tile<X = i16>;
+    /// i8 activations and ternary weights.
+    type Bytes: Tile<X = i8>;
+    /// i8 activations and i8 weights.
+    type DenseBytes: Tile<X = i8>;
+    /// i7 activations and n12 weights; [`Bytes`](Self::Bytes) where multiplying
+    /// is as fast as looking up.
+    type LookUp: Tile<X = i8>;
+}
+
+/// Whether sums are looked up where activations allow it: they must pay for
+/// their tables, and pairs must not lie across a step.
+fn looks_up<T: Tiles>(size: &Size) -> bool {
+    T::LookUp::TABLES
+        && size.codec == Codec::N12
+        && size.x == DType::I8
+        && size.matrix.taps * size.matrix.channels >= MIN_K
+        && size.matrix.channels.is_multiple_of(STEP)
+}
+
+/// Scratch bytes for this many threads; `usize::MAX` where that overflows.
+pub(crate) fn scratch<T: Tiles, R: Rows>(size: &Size, rows: &R, threads: usize) -> usize {
+    let multiplied = match (size.x, size.codec) {
+        (DType::I8, Codec::I8) => tiled::scratch::<T::DenseBytes, R>(size, rows, threads),
+        (DType::I8, _) => tiled::scratch::<T::Bytes, R>(size, rows, threads),
+        (DType::I16, _) => tiled::scratch::<T::Words, R>(size, rows, threads),
+        _ => tiled::scratch::<T::Floats, R>(size, rows, threads),
+    };
+    if looks_up::<T>(size) {
+        multiplied.max(tiled::scratch::<T::LookUp, R>(size, rows, threads))
+    } else {
+        multiplied
+    }
+}
+
+/// Computes the product.
+///
+/// # Safety
+///
+/// The CPU has what the tiles need.
+pub(crate) unsafe fn run<T: Tiles, R: Rows>(ctx: &mut Ctx<'_>, problem: &Problem<'_, R>) {
+    let size = &problem.size;
+    let is_i7 = (1..=63).contains(&problem.x_qmax);
+    // SAFETY: the caller's promise.
+    unsafe {
+        match problem.x {
+            View::F32(x) => tiled::run::<T::Floats, R>(ctx, problem, x),
+            View::I16(x) => tiled::run::<T::Words, R>(ctx, problem, x),
+            View::I8(x) if size.codec == Codec::I8 => {
+                tiled::run::<T::DenseBytes, R>(ctx, problem, x);
+            }
+            View::I8(x) if is_i7 && looks_up::<T>(size) => {
+                tiled::run::<T::LookUp, R>(ctx, problem, x);
+            }
+            View::I8(x) => tiled::run::<T::Bytes, R>(ctx, problem, x),
+            _ => {}
+        }
+    }
+}
