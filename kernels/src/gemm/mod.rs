@@ -4,6 +4,10 @@ use crate::product::{self, Kernel, Problem, Rows, Size};
 use crate::{Caps, Codec, Ctx, DType, Epilogue, Invalid, Matrix, Variant, View, ViewMut, Weights};
 
 #[cfg(target_arch = "aarch64")]
+mod aarch64_dotprod;
+#[cfg(target_arch = "aarch64")]
+mod aarch64_i8mm;
+#[cfg(target_arch = "aarch64")]
 mod aarch64_neon;
 mod scalar;
 #[cfg(target_arch = "x86_64")]
@@ -20,6 +24,10 @@ pub(crate) static VARIANTS: &[Variant<Kernel<MatrixRows>>] = &[
     x86_avx2::VARIANT,
     #[cfg(target_arch = "x86_64")]
     x86_sse41::VARIANT,
+    #[cfg(target_arch = "aarch64")]
+    aarch64_i8mm::VARIANT,
+    #[cfg(target_arch = "aarch64")]
+    aarch64_dotprod::VARIANT,
     #[cfg(target_arch = "aarch64")]
     aarch64_neon::VARIANT,
     scalar::VARIANT,

@@ -1,6 +1,10 @@
 //! Helpers shared by the variants of one instruction set.
 
 #[cfg(target_arch = "aarch64")]
+pub(crate) mod aarch64_dotprod;
+#[cfg(target_arch = "aarch64")]
+pub(crate) mod aarch64_i8mm;
+#[cfg(target_arch = "aarch64")]
 pub(crate) mod aarch64_neon;
 #[cfg(any(
     target_arch = "aarch64",

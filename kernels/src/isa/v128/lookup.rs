@@ -245,18 +245,36 @@ unsafe fn add_row<V: Registers, const Q: usize, const ROWS: usize, const BLOCKS:
                 }
                 step = end;
                 if pending == NARROW {
-                    for q in 0..Q {
-                        let sums = widened::<V>(both[q], odd[q], pending);
-                        tile::settle(chunk, row * BLOCKS + q, first, None, sums);
-                        (both[q], odd[q]) = (zero, zero);
-                    }
+                    // Of copies, so that the sums stay in registers.
+                    settle_row::<V, Q, BLOCKS>(chunk, row, first, None, [both, odd], pending);
+                    (both, odd) = ([zero; Q], [zero; Q]);
                     (pending, first) = (0, false);
                 }
             }
         }
-        for q in 0..Q {
-            let sums = widened::<V>(both[q], odd[q], pending);
-            let last = chunk.last.then_some(0);
+        let last = chunk.last.then_some(0);
+        settle_row::<V, Q, BLOCKS>(chunk, row, first, last, [both, odd], pending);
+    }
+}
+
+/// Moves the sums of a row's blocks to those that wait.
+///
+/// # Safety
+///
+/// As for [`add_row`].
+#[inline(always)]
+unsafe fn settle_row<V: Registers, const Q: usize, const BLOCKS: usize>(
+    chunk: &Chunk<'_>,
+    row: usize,
+    first: bool,
+    last: Option<i32>,
+    [both, odd]: [[V::I; Q]; 2],
+    steps: usize,
+) {
+    for (q, (both, odd)) in both.into_iter().zip(odd).enumerate() {
+        // SAFETY: the caller's promises.
+        unsafe {
+            let sums = widened::<V>(both, odd, steps);
             tile::settle(chunk, row * BLOCKS + q, first, last, sums);
         }
     }

@@ -203,29 +203,32 @@ unsafe fn integers<
                 let end = groups.min(group.saturating_add(N::NARROW - pending));
                 pending += end - group;
                 for group in group..end {
-                    // The panel has 64 bytes for every group of every segment.
-                    let w: [V::I; QUARTERS] =
-                        core::array::from_fn(|q| V::load(weights.add(16 * q)));
-                    weights = weights.add(GROUP);
-                    for r in 0..R {
-                        // len is a multiple of a group's k.
-                        let x = V::splat(x[r].add(group * ACTIVATIONS));
-                        for q in 0..QUARTERS {
-                            sums[r][q] = N::add(sums[r][q], w[q], x);
+                    // len is a multiple of a group's k.
+                    let x: [V::I; R] =
+                        core::array::from_fn(|r| V::splat(x[r].add(group * ACTIVATIONS)));
+                    for q in 0..QUARTERS {
+                        // The panel has 64 bytes for every group of every segment.
+                        let w = V::load(weights.add(16 * q));
+                        for r in 0..R {
+                            sums[r][q] = N::add(sums[r][q], w, x[r]);
                         }
                     }
+                    weights = weights.add(GROUP);
                 }
                 group = end;
                 if pending == N::NARROW {
-                    for (r, sums) in sums.iter_mut().enumerate() {
+                    // Of a copy, so that the sums stay in registers.
+                    let done = sums;
+                    for (r, sums) in done.iter().enumerate() {
                         settle(chunk, r, first, None, widened::<V, N>(sums));
-                        *sums = [N::zero(); QUARTERS];
                     }
+                    sums = [[N::zero(); QUARTERS]; R];
                     (pending, first) = (0, false);
                 }
             }
         }
-        for (r, sums) in sums.iter().enumerate() {
+        let done = sums;
+        for (r, sums) in done.iter().enumerate() {
             let excess = if EXCESS { chunk.row_sums[r] } else { 0 };
             let last = chunk.last.then_some(excess);
             settle(chunk, r, first, last, widened::<V, N>(sums));

@@ -1,0 +1,18 @@
+//! Dot products: decoded panels and tiles, see
+//! [`isa::aarch64_dotprod`](crate::isa::aarch64_dotprod).
+
+use super::MatrixRows;
+use crate::isa::aarch64_dotprod::DotProducts;
+use crate::isa::v128::product;
+use crate::product::Kernel;
+use crate::{Caps, Variant};
+
+/// Row of the family's table.
+pub(super) const VARIANT: Variant<Kernel<MatrixRows>> = Variant {
+    name: "aarch64_dotprod",
+    needs: Caps::DOTPROD,
+    run: Kernel {
+        scratch: product::scratch::<DotProducts, MatrixRows>,
+        run: product::run::<DotProducts, MatrixRows>,
+    },
+};
