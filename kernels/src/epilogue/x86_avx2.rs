@@ -242,10 +242,10 @@ impl<'a, const N: usize> Columns<'a, N> {
     pub(crate) unsafe fn row(&self, row: usize, mut t: [__m256; N]) {
         let finish = self.finish;
         let at = row * finish.outputs + self.first;
-        for n in 0..N {
-            t[n] = _mm256_mul_ps(t[n], self.scale[n]);
+        for (n, t) in t.iter_mut().enumerate() {
+            *t = _mm256_mul_ps(*t, self.scale[n]);
             if finish.bias.is_some() {
-                t[n] = _mm256_add_ps(t[n], self.bias[n]);
+                *t = _mm256_add_ps(*t, self.bias[n]);
             }
         }
         if let Some(Residual { values, .. }) = &finish.residual {
@@ -309,9 +309,9 @@ impl<'a, const N: usize> Columns<'a, N> {
     pub(crate) unsafe fn common_row<C: Common>(&self, row: usize, mut t: [__m256; N]) {
         let finish = self.finish;
         let at = row * finish.outputs + self.first;
-        for n in 0..N {
-            t[n] = _mm256_mul_ps(t[n], self.scale[n]);
-            t[n] = _mm256_add_ps(t[n], self.bias[n]);
+        for (n, t) in t.iter_mut().enumerate() {
+            *t = _mm256_mul_ps(*t, self.scale[n]);
+            *t = _mm256_add_ps(*t, self.bias[n]);
             if C::RESIDUAL {
                 let at = at + n * LANES;
                 let r = match finish.residual {
@@ -331,14 +331,14 @@ impl<'a, const N: usize> Columns<'a, N> {
                     }) => unsafe { _mm256_loadu_ps(r.as_ptr().add(at)) },
                     _ => _mm256_setzero_ps(),
                 };
-                t[n] = _mm256_add_ps(t[n], r);
+                *t = _mm256_add_ps(*t, r);
             }
             match C::ACTIVATION {
-                RELU => t[n] = _mm256_max_ps(t[n], _mm256_setzero_ps()),
+                RELU => *t = _mm256_max_ps(*t, _mm256_setzero_ps()),
                 CLIP => {
                     let low = _mm256_set1_ps(finish.activation.alpha);
                     let high = _mm256_set1_ps(finish.activation.beta);
-                    t[n] = _mm256_min_ps(_mm256_max_ps(t[n], low), high);
+                    *t = _mm256_min_ps(_mm256_max_ps(*t, low), high);
                 }
                 _ => {}
             }

@@ -91,6 +91,16 @@ fn matrices(
         // One row of the result is one column of the operand.
         par::for_rows(ctx.par, y, rows, &|out_rows, y| {
             let first = out_rows.start;
+            if rows == 3 && batch == 1 {
+                // An image's colours.
+                let (y, _) = y.as_chunks_mut::<3>();
+                let plane = |c: usize| &x[c * columns..][out_rows.clone()];
+                let planes = plane(0).iter().zip(plane(1)).zip(plane(2));
+                for (y, ((&a, &b), &c)) in y.iter_mut().zip(planes) {
+                    *y = [a, b, c];
+                }
+                return;
+            }
             for start in out_rows.clone().step_by(BLOCK) {
                 let end = (start + BLOCK).min(out_rows.end);
                 for r0 in (0..rows).step_by(BLOCK) {

@@ -209,8 +209,8 @@ unsafe fn integers<
                     for q in 0..QUARTERS {
                         // The panel has 64 bytes for every group of every segment.
                         let w = V::load(weights.add(16 * q));
-                        for r in 0..R {
-                            sums[r][q] = N::add(sums[r][q], w, x[r]);
+                        for (sums, x) in sums.iter_mut().zip(x) {
+                            sums[q] = N::add(sums[q], w, x);
                         }
                     }
                     weights = weights.add(GROUP);

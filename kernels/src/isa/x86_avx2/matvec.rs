@@ -59,13 +59,13 @@ impl<const QUADS: usize> Vector for Codes<QUADS> {
             for (panel, x) in panels.iter().zip(x.chunks_exact(4 * QUADS)) {
                 fetch(panel.as_ptr().wrapping_add(AHEAD));
                 let x = x.as_chunks::<4>().0;
-                for half in 0..2 {
+                for (half, narrow) in narrow.iter_mut().enumerate() {
                     // SAFETY: 64 bytes.
                     let bytes = unsafe { load(panel.as_ptr().add(32 * half)) };
-                    narrow[half] = if QUADS == 4 {
-                        add(narrow[half], fields(bytes), x)
+                    *narrow = if QUADS == 4 {
+                        add(*narrow, fields(bytes), x)
                     } else {
-                        add(narrow[half], digits(bytes), x)
+                        add(*narrow, digits(bytes), x)
                     };
                 }
             }
@@ -168,7 +168,7 @@ impl Vector for N12 {
                     let x = unsafe { _mm_loadu_si128(x.as_ptr().cast()) };
                     *table = _mm256_broadcastsi128_si256(x);
                 }
-                for half in 0..2 {
+                for (half, narrow) in narrow.iter_mut().enumerate() {
                     // SAFETY: 64 bytes.
                     let bytes = unsafe { load(panel.as_ptr().add(32 * half)) };
                     let even = _mm256_or_si256(_mm256_and_si256(bytes, pairs), places);
@@ -183,7 +183,7 @@ impl Vector for N12 {
                     for (index, table) in index.into_iter().zip(tables) {
                         let values = _mm256_shuffle_epi8(table, index);
                         let pairs = _mm256_maddubs_epi16(ones, values);
-                        narrow[half] = _mm256_add_epi16(narrow[half], pairs);
+                        *narrow = _mm256_add_epi16(*narrow, pairs);
                     }
                 }
             }

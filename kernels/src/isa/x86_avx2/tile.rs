@@ -346,8 +346,8 @@ unsafe fn products_i16<const R: usize>(
         }
     }
     if last.is_some() {
-        for r in 0..R {
-            to_f32(&mut sum[r]);
+        for sum in &mut sum {
+            to_f32(sum);
         }
     }
     sum
