@@ -270,21 +270,29 @@ def cells(row):
             f"{row['file_bytes'] / 1e3:.0f}"]
 
 
+def print_table(head, rows, left):
+    """Prints rows of text in columns, the first `left` of them flush left."""
+    lines = [head, *rows]
+    widths = [max(map(len, column)) for column in zip(*lines)]
+    for line in lines:
+        print("  ".join(f"{c:<{w}}" if i < left else f"{c:>{w}}" for i, (c, w) in enumerate(zip(line, widths))).rstrip())
+
+
 def common_arguments(parser):
-    parser.add_argument("--rounds", type=int, default=20, help="how often each engine is measured (default: 20)")
-    parser.add_argument("--threads", type=lambda t: [int(n) for n in t.split(",")], default=[1], metavar="N,N", help="default: 1")
+    parser.add_argument("--rounds", type=int, default=20, help="how often each engine is measured (default: %(default)s)")
+    parser.add_argument("--threads", type=lambda t: [int(n) for n in t.split(",")], default=[1], metavar="N,N", help="numbers of threads to measure with")
     parser.add_argument("--caps", action="append", metavar="LEVEL",
                         help="time ternrt with TERNRT_CAPS=LEVEL as well, for example avx2; repeatable")
     parser.add_argument("--bin", type=pathlib.Path, default=ROOT / "target" / "release",
                         help="where ternc and ternrt-bench are (default: target/release)")
 
 
-def check_arguments(args):
+def check_arguments(args, binaries=("ternc", "ternrt-bench"), modules=("numpy", "onnx", "onnxruntime", "openvino")):
     """Ends with what is missing."""
-    for binary in ("ternc", "ternrt-bench"):
+    for binary in binaries:
         if not (args.bin / binary).is_file():
             sys.exit(f"error: {args.bin / binary} is missing; cargo build --release -p ternc -p ternrt-bench")
-    for module in ("numpy", "onnx", "onnxruntime", "openvino"):
+    for module in modules:
         need(module)
     if args.rounds < 1 or min(args.threads) < 1:
         sys.exit("error: --rounds and --threads are at least 1")
@@ -304,11 +312,7 @@ def main():
     variants = [(options or "f32", options) for options in args.ternc_args or ["", "--activations i8"]]
     result = compare(args.model, variants, args.bin, args.threads, [None, *(args.caps or [])], args.rounds)
     print(f"{args.model.name}, median of {args.rounds} interleaved rounds")
-    lines = [HEAD, *map(cells, result["rows"])]
-    widths = [max(map(len, column)) for column in zip(*lines)]
-    for first, second, *rest in lines:
-        right = "  ".join(f"{c:>{w}}" for c, w in zip(rest, widths[2:]))
-        print(f"{first:<{widths[0]}}  {second:<{widths[1]}}  {right}")
+    print_table(HEAD, map(cells, result["rows"]), left=2)
     if args.json:
         args.json.write_text(json.dumps(result, indent=1) + "\n")
 

@@ -24,6 +24,7 @@ import subprocess
 import sys
 import tempfile
 
+import ggml_matvec
 import peers
 
 sys.path.insert(0, str(peers.ROOT / "tests" / "models"))
@@ -31,10 +32,10 @@ sys.path.insert(0, str(peers.ROOT / "tests" / "models"))
 NETWORKS = ["resnet18_32", "resnet18_224", "mobilenet_v2", "efficientnet_lite0"]
 # Options of `ternc compile`, and the largest error of an output.
 VARIANTS = {
-    "f32": ("--activations f32", 1e-4),
-    "i16": ("--activations i16", 1e-2),
-    "i8": ("--activations i8 --calibrate {samples}", 0.5),
-    "i7-n12": ("--activations i7 --codec n12 --sparsify 1of2 --calibrate {samples}", 0.5),
+    "f32": ("--codec t2 --activations f32", 1e-4),
+    "i16": ("--codec t2 --activations i16", 1e-2),
+    "i8": ("--codec t2 --activations i8 --calibrate {samples}", 0.5),
+    "i7-n12": ("--codec n12 --activations i7 --calibrate {samples}", 0.5),
 }
 PEER_ERRORS = {"fp32": 1e-4, "int8": 0.5}
 
@@ -105,18 +106,6 @@ def table(head, rows):
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines) + "\n"
 
 
-def matvec_rows(record):
-    for report in record["matvec"]:
-        for l in report["lines"]:
-            yield [f"{l['outputs']}x{l['inputs']}", f"ternrt {l['activations']} {l['codec']}", report["instruction_sets"], str(l["threads"]),
-                   f"{l['us']:.0f}", f"{l['gb_per_s']:.1f}", f"{100 * l['memory_share']:.0f}%", f"`{report['command']}`"]
-    ggml = record.get("ggml")
-    for l in ggml["lines"] if ggml else []:
-        share = l["gb_per_s"] / record["ceiling"]["memory"][0]["gb_per_s"]
-        yield [f"{l['outputs']}x{l['inputs']}", f"ggml {l['type']} ({ggml['version']})", "", "1", f"{l['us']:.0f}", f"{l['gb_per_s']:.1f}",
-               f"{100 * share:.0f}%", f"`{ggml['command']}`"]
-
-
 def markdown(record, sweeps):
     cpu = record["machine"]
     flags = cpu["lscpu"].get("Flags", "")
@@ -136,10 +125,12 @@ def markdown(record, sweeps):
         yield (f"Median of {network['rounds']} interleaved rounds. The ratios are to the faster peer with as many threads; more is better. "
                "Error: worst element against onnxruntime fp32, as a share of the largest.\n")
         yield table([*peers.HEAD, "command"], [[*peers.cells(row), f"`{row['command']}`"] for row in network["rows"]])
-    if record["matvec"]:
-        yield "## Matrix-vector products, weights from memory\n"
-        yield "Quantising the activations is part of the time. Outputs x inputs; GB/s of weights, and as a share of the memory's rate.\n"
-        yield table(["shape", "engine", "instruction sets", "threads", "us", "GB/s", "of memory", "command"], list(matvec_rows(record)))
+    yield "## Matrix-vector products, weights from memory\n"
+    ggml = f" ggml {ggml_matvec.VERSION_NAME}." if any(r["engine"] == "ggml" for r in record["matvec"]["rows"]) else ""
+    rates = ", ".join(f"{rate:.1f} GB/s on {count} thread(s)" for count, rate in record["matvec"]["memory_gb_per_s"].items())
+    yield (f"Median of {record['matvec']['rounds']} interleaved rounds. Quantising the activations is part of the time. "
+           f"GB/s of weights; the memory gave {rates} in the same rounds.{ggml}\n")
+    yield table([*ggml_matvec.HEAD, "command"], [[*ggml_matvec.cells(row), f"`{row['command']}`"] for row in record["matvec"]["rows"]])
     if sweeps:
         yield "## Sweeps\n"
         yield f"`ternrt-bench sweep --output-dir {sweeps.name}`\n"
@@ -153,8 +144,9 @@ def main():
     parser.add_argument("--models", type=listed, default=NETWORKS, help=f"default: {','.join(NETWORKS)}")
     parser.add_argument("--variants", type=listed, default=list(VARIANTS), help=f"default: {','.join(VARIANTS)}")
     parser.add_argument("--output", type=pathlib.Path, default=peers.ROOT / "benches" / "record", metavar="DIR", help="default: benches/record")
-    parser.add_argument("--budget", type=int, default=500, metavar="MS", help="time for each figure of matvec and sweep (default: 500)")
-    parser.add_argument("--ggml", action="store_true", help="build ggml and time its matrix-vector products")
+    parser.add_argument("--budget", type=int, default=200, metavar="MS", help="time for each figure of matvec and sweep (default: 200)")
+    parser.add_argument("--ggml", nargs="?", type=pathlib.Path, const=ggml_matvec.BUILD, metavar="DIR",
+                        help="time ggml's matrix-vector products too; it is built in DIR (default: target/ggml)")
     parser.add_argument("--no-sweeps", action="store_true")
     peers.common_arguments(parser)
     parser.set_defaults(threads=[1, 2])
@@ -171,17 +163,8 @@ def main():
     record["networks"] = list(networks(args, caps))
     rows = [row for network in record["networks"] for row in network["rows"]]
     record["peers"] = {row["engine"].split()[0]: row["version"] for row in rows if row["peer"]}
-    record["matvec"] = []
-    for level in caps:
-        for threads in args.threads:
-            words = ["matvec", "--threads", str(threads), "--budget", str(args.budget)]
-            report = json.loads(bench(args, *words, "--json", caps=level))
-            report["command"] = (f"TERNRT_CAPS={level} " if level else "") + shlex.join(["ternrt-bench", *words])
-            record["matvec"].append(report)
-    if args.ggml:
-        import ggml_matvec
-
-        record["ggml"] = ggml_matvec.measure(args.budget)
+    program = ggml_matvec.build(args.ggml) if args.ggml else None
+    record["matvec"] = ggml_matvec.compare(args.bin, program, args.threads, caps, budget=args.budget)
     folder = args.output / record["machine"]["folder"]
     folder.mkdir(parents=True, exist_ok=True)
     sweeps = None
