@@ -36,3 +36,39 @@ apt_install() {
   fi
   DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@"
 }
+
+# cross_compiler: Debian's own compiler, which comes with the library's source,
+# so that it can compile for targets that are not installed.
+cross_compiler() {
+  [ -x /usr/bin/rustc ] && [ -d /usr/share/doc/rust-web-src ] || apt_install rustc-web rust-web-src
+  [ -x /usr/bin/rustc ] && [ -d /usr/share/doc/rust-web-src ]
+}
+
+# sysroot TARGET CRATES: compiles the library's crates for a target, once for
+# every version of the compiler, and sets SYSROOT. Code that is compiled against
+# it, unlike with -Zbuild-std, is held to what is stable.
+sysroot() {
+  local target=$1 crates=$2 build=$CARGO_TARGET_DIR/sysroot/$1 version
+  version="$(/usr/bin/rustc --version) $crates"
+  SYSROOT=$build/root
+  [ "$(cat "$SYSROOT/version" 2>/dev/null)" = "$version" ] && return 0
+  rm -rf "$build"
+  mkdir -p "$build/empty/src" "$SYSROOT/lib/rustlib/$target/lib"
+  printf '[package]\nname = "empty"\nedition = "2024"\n[workspace]\n' >"$build/empty/Cargo.toml"
+  echo '#![no_std]' >"$build/empty/src/lib.rs"
+  (cd "$build/empty" && env RUSTC=/usr/bin/rustc RUSTC_BOOTSTRAP=1 RUSTFLAGS= CARGO_TARGET_DIR="$build/target" \
+    cargo build --release --target "$target" "-Zbuild-std=$crates") || return 1
+  cp "$build/target/$target"/release/deps/*.rlib "$SYSROOT/lib/rustlib/$target/lib/" || return 1
+  rm -f "$SYSROOT/lib/rustlib/$target"/lib/libempty-*
+  echo "$version" >"$SYSROOT/version"
+}
+
+# count_tests LOG: adds the counts of a test runner's summaries to the step's, and
+# prints the log so that they are not counted twice.
+count_tests() {
+  local p f i
+  read -r p f i < <(awk '/^test result:/ { gsub(";", ""); p += $4; f += $6; i += $8 }
+    END { print p + 0, f + 0, i + 0 }' "$1")
+  passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + i))
+  sed 's/^test result:/  &/' "$1"
+}

@@ -152,10 +152,10 @@ unsafe fn floats<V: Registers, const R: usize, const ROWS: usize>(chunk: &Chunk<
             unsafe {
                 let w: [V::F; QUARTERS] = core::array::from_fn(|q| V::load_f32(weights.add(4 * q)));
                 weights = weights.add(BLOCK);
-                for r in 0..R {
-                    let x = *x[r].cast::<f32>().add(k);
-                    for q in 0..QUARTERS {
-                        sums[r][q] = V::multiply_add(sums[r][q], w[q], x);
+                for (x, sums) in x.iter().zip(&mut sums) {
+                    let x = *x.cast::<f32>().add(k);
+                    for (sum, w) in sums.iter_mut().zip(w) {
+                        *sum = V::multiply_add(*sum, w, x);
                     }
                 }
             }
@@ -191,7 +191,7 @@ unsafe fn integers<
     }
     // SAFETY: the caller's promises, to the end of the function.
     unsafe {
-        let mut sums = [[N::zero(); QUARTERS]; R];
+        let mut sums = [[N::zero(); R]; QUARTERS];
         let mut first = chunk.first;
         let mut pending = 0;
         let mut weights = chunk.panels;
@@ -206,11 +206,11 @@ unsafe fn integers<
                     // len is a multiple of a group's k.
                     let x: [V::I; R] =
                         core::array::from_fn(|r| V::splat(x[r].add(group * ACTIVATIONS)));
-                    for q in 0..QUARTERS {
+                    for (q, sums) in sums.iter_mut().enumerate() {
                         // The panel has 64 bytes for every group of every segment.
                         let w = V::load(weights.add(16 * q));
-                        for (sums, x) in sums.iter_mut().zip(x) {
-                            sums[q] = N::add(sums[q], w, x);
+                        for (sum, x) in sums.iter_mut().zip(x) {
+                            *sum = N::add(*sum, w, x);
                         }
                     }
                     weights = weights.add(GROUP);
@@ -219,32 +219,37 @@ unsafe fn integers<
                 if pending == N::NARROW {
                     // Of a copy, so that the sums stay in registers.
                     let done = sums;
-                    for (r, sums) in done.iter().enumerate() {
-                        settle(chunk, r, first, None, widened::<V, N>(sums));
+                    for r in 0..R {
+                        settle(chunk, r, first, None, widened::<V, N, R>(&done, r));
                     }
-                    sums = [[N::zero(); QUARTERS]; R];
+                    sums = [[N::zero(); R]; QUARTERS];
                     (pending, first) = (0, false);
                 }
             }
         }
         let done = sums;
-        for (r, sums) in done.iter().enumerate() {
+        for r in 0..R {
             let excess = if EXCESS { chunk.row_sums[r] } else { 0 };
             let last = chunk.last.then_some(excess);
-            settle(chunk, r, first, last, widened::<V, N>(sums));
+            settle(chunk, r, first, last, widened::<V, N, R>(&done, r));
         }
     }
 }
 
+/// The sums of row `r`.
+///
 /// # Safety
 ///
 /// As for [`Registers`].
 #[inline(always)]
-unsafe fn widened<V: Registers, N: Integers<V>>(sums: &[N::Sum; QUARTERS]) -> [i32; BLOCK] {
+unsafe fn widened<V: Registers, N: Integers<V>, const R: usize>(
+    sums: &[[N::Sum; R]; QUARTERS],
+    r: usize,
+) -> [i32; BLOCK] {
     let mut wide = [0; BLOCK];
-    for (sum, to) in sums.iter().zip(wide.as_chunks_mut::<4>().0) {
+    for (sums, to) in sums.iter().zip(wide.as_chunks_mut::<4>().0) {
         // SAFETY: 16 bytes; the caller's promise.
-        unsafe { V::store(to.as_mut_ptr().cast(), N::widen(*sum)) };
+        unsafe { V::store(to.as_mut_ptr().cast(), N::widen(sums[r])) };
     }
     wide
 }
