@@ -32,9 +32,10 @@ use core::ops::Range;
 /// small first-level cache.
 const PANEL_BUDGET: usize = 18 << 10;
 /// Rows of a strip, and gathered rows' and tables' bytes, at most; one tile is
-/// always possible.
+/// always possible. Panels of gathered rows take long to decode and serve more.
 const STRIP_ROWS: usize = 192;
-const GATHER_BUDGET: usize = 32 << 10;
+const GATHERED_ROWS: usize = 1024;
+const GATHER_BUDGET: usize = 128 << 10;
 const TABLE_BUDGET: usize = 128 << 10;
 /// Rows of a strip whose sums wait for further chunks.
 const WAITING_ROWS: usize = 48;
@@ -270,7 +271,7 @@ impl Plan {
         let row = len.checked_mul(size_of::<T::Row>())?;
         let mut strip = if single { STRIP_ROWS } else { WAITING_ROWS };
         if gather {
-            strip = strip.min(GATHER_BUDGET / row.max(1));
+            strip = GATHERED_ROWS.min(GATHER_BUDGET / row.max(1));
         }
         if T::TABLES {
             let fits = |strip| rows.span(strip).saturating_mul(T::UNIT) <= TABLE_BUDGET;
