@@ -72,3 +72,9 @@ count_tests() {
   passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + i))
   sed 's/^test result:/  &/' "$1"
 }
+
+# runs_variants LOG VARIANTS: whether the kernels' tests, which say so, ran these
+# variants of matrix products and no others.
+runs_variants() {
+  [ "$(grep -o 'runs: gemm [a-z0-9_]*' "$1" | sort -u | awk '{ print $3 }' | xargs)" = "$2" ]
+}

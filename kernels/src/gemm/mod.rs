@@ -10,6 +10,8 @@ mod aarch64_i8mm;
 #[cfg(target_arch = "aarch64")]
 mod aarch64_neon;
 mod scalar;
+#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+mod wasm32_simd128;
 #[cfg(target_arch = "x86_64")]
 mod x86_avx2;
 #[cfg(target_arch = "x86_64")]
@@ -30,6 +32,8 @@ pub(crate) static VARIANTS: &[Variant<Kernel<MatrixRows>>] = &[
     aarch64_dotprod::VARIANT,
     #[cfg(target_arch = "aarch64")]
     aarch64_neon::VARIANT,
+    #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+    wasm32_simd128::VARIANT,
     scalar::VARIANT,
 ];
 

@@ -52,6 +52,7 @@ pub const fn max_k(x: DType, codec: Codec) -> usize {
 }
 
 /// Where the input of an output row lies.
+#[allow(dead_code, reason = "the scalar variant needs less")]
 pub(crate) trait Rows: Copy + Sync {
     /// Height and width of the kernel, whose taps are counted row by row.
     fn kernel(&self) -> [usize; 2];
@@ -130,6 +131,7 @@ pub(crate) struct Problem<'a, R> {
     weights: &'a [u8],
     block_len: usize,
     /// The bound of integer activations; 0 where none is known.
+    #[allow(dead_code, reason = "as above")]
     pub(crate) x_qmax: i32,
     pub(crate) finish: Finish<'a>,
 }

@@ -161,6 +161,10 @@ impl ParallelFor for Threads {
 
     fn run(&self, tasks: usize, f: &(dyn Fn(usize) + Sync)) {
         assert!((1..=self.0).contains(&tasks));
+        if cfg!(target_family = "wasm") {
+            // There are no threads.
+            return (0..tasks).for_each(f);
+        }
         std::thread::scope(|scope| {
             (0..tasks).for_each(|i| {
                 scope.spawn(move || f(i));
@@ -170,11 +174,13 @@ impl ParallelFor for Threads {
 }
 
 /// The capabilities that choose each variant which this CPU can run; prints
-/// those that it cannot.
+/// those, and those that it cannot.
 pub(crate) fn runnable<F>(family: &str, variants: &'static [Variant<F>]) -> Vec<Caps> {
     let here = |v: &&Variant<F>| {
         let runs = Caps::detect().has(v.needs);
-        if !runs {
+        if runs {
+            println!("runs: {family} {}", v.name);
+        } else {
             println!("skipped: {family} {} needs {}", v.name, v.needs);
         }
         runs
