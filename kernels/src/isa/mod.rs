@@ -1,4 +1,4 @@
-//! Helpers shared by the variants of one instruction set.
+//! Helpers shared by the variants of one instruction set; `v128` by those of several.
 
 #[cfg(target_arch = "aarch64")]
 pub(crate) mod aarch64_dotprod;
