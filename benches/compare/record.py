@@ -63,13 +63,13 @@ def machine():
             "system": f"{platform.system()} {platform.machine()}"}
 
 
+# Options whose values are folders of this machine.
+FOLDERS = ("--bin", "--output", "--ggml-build")
+
+
 def shown_command(words):
-    """How this script was called, without the options whose values are paths of this machine."""
-    kept = []
-    for i, word in enumerate(words):
-        path = word.startswith(("--bin", "--output"))
-        if not path and (i == 0 or words[i - 1] not in ("--bin", "--output")):
-            kept.append(word)
+    """How this script was called, without `FOLDERS`."""
+    kept = [w for before, w in zip(["", *words], words) if before not in FOLDERS and not w.startswith(FOLDERS)]
     return shlex.join(["python", "benches/compare/record.py", *kept])
 
 
@@ -143,10 +143,11 @@ def main():
     listed = lambda text: text.split(",")
     parser.add_argument("--models", type=listed, default=NETWORKS, help=f"default: {','.join(NETWORKS)}")
     parser.add_argument("--variants", type=listed, default=list(VARIANTS), help=f"default: {','.join(VARIANTS)}")
-    parser.add_argument("--output", type=pathlib.Path, default=peers.ROOT / "benches" / "record", metavar="DIR", help="default: benches/record")
+    parser.add_argument("--output", type=pathlib.Path, default=peers.ROOT / "benches" / "record", metavar="DIR",
+                        help="default: benches/record")
     parser.add_argument("--budget", type=int, default=200, metavar="MS", help="time for each figure of matvec and sweep (default: 200)")
-    parser.add_argument("--ggml", nargs="?", type=pathlib.Path, const=ggml_matvec.BUILD, metavar="DIR",
-                        help="time ggml's matrix-vector products too; it is built in DIR (default: target/ggml)")
+    parser.add_argument("--ggml", action="store_true", help="time ggml's matrix-vector products too, see ggml_matvec.py")
+    parser.add_argument("--ggml-build", type=pathlib.Path, default=ggml_matvec.BUILD, metavar="DIR", help="default: target/ggml")
     parser.add_argument("--no-sweeps", action="store_true")
     peers.common_arguments(parser)
     parser.set_defaults(threads=[1, 2])
@@ -163,7 +164,7 @@ def main():
     record["networks"] = list(networks(args, caps))
     rows = [row for network in record["networks"] for row in network["rows"]]
     record["peers"] = {row["engine"].split()[0]: row["version"] for row in rows if row["peer"]}
-    program = ggml_matvec.build(args.ggml) if args.ggml else None
+    program = ggml_matvec.build(args.ggml_build) if args.ggml else None
     record["matvec"] = ggml_matvec.compare(args.bin, program, args.threads, caps, budget=args.budget)
     folder = args.output / record["machine"]["folder"]
     folder.mkdir(parents=True, exist_ok=True)
