@@ -59,11 +59,15 @@ fn nothing_is_allocated() {
     let mut arena = vec![0; model.arena_len_for(ternrt::Caps::detect(), 4)];
 
     let check = |options: ternrt::Options<'_>, arena: &mut [u8]| {
-        // The first time may initialise thread-locals of the standard library.
-        everything(&file, arena, options);
-        let before = CALLS.load(Ordering::SeqCst);
-        everything(&file, arena, options);
-        assert_eq!(CALLS.load(Ordering::SeqCst) - before, 0);
+        // The test harness's own thread may allocate meanwhile, and the first
+        // time may initialise thread-locals of the standard library: the
+        // fewest calls of some rounds are the runtime's.
+        let calls = (0..5).map(|_| {
+            let before = CALLS.load(Ordering::SeqCst);
+            everything(&file, arena, options);
+            CALLS.load(Ordering::SeqCst) - before
+        });
+        assert_eq!(calls.min(), Some(0));
     };
     check(ternrt::Options::default(), &mut arena);
     #[cfg(feature = "std")]
