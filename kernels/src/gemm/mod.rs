@@ -15,6 +15,12 @@ mod wasm32_simd128;
 #[cfg(target_arch = "x86_64")]
 mod x86_avx2;
 #[cfg(target_arch = "x86_64")]
+mod x86_avx512vbmi;
+#[cfg(target_arch = "x86_64")]
+mod x86_avx512vnni;
+#[cfg(target_arch = "x86_64")]
+mod x86_avxvnni;
+#[cfg(target_arch = "x86_64")]
 mod x86_sse41;
 
 #[cfg(test)]
@@ -22,6 +28,12 @@ mod tests;
 
 /// Every implementation, best first.
 pub(crate) static VARIANTS: &[Variant<Kernel<MatrixRows>>] = &[
+    #[cfg(target_arch = "x86_64")]
+    x86_avx512vbmi::VARIANT,
+    #[cfg(target_arch = "x86_64")]
+    x86_avx512vnni::VARIANT,
+    #[cfg(target_arch = "x86_64")]
+    x86_avxvnni::VARIANT,
     #[cfg(target_arch = "x86_64")]
     x86_avx2::VARIANT,
     #[cfg(target_arch = "x86_64")]

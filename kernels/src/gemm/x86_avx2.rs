@@ -2,7 +2,7 @@
 //! [`isa::x86_avx2::product`](crate::isa::x86_avx2::product).
 
 use super::MatrixRows;
-use crate::isa::x86_avx2::product;
+use crate::isa::x86_avx2::product::{self, Avx2};
 use crate::product::Kernel;
 use crate::{Caps, Variant};
 
@@ -11,7 +11,7 @@ pub(super) const VARIANT: Variant<Kernel<MatrixRows>> = Variant {
     name: "x86_avx2",
     needs: Caps::AVX2,
     run: Kernel {
-        scratch: product::scratch::<MatrixRows>,
-        run: product::run::<MatrixRows>,
+        scratch: product::scratch::<Avx2, MatrixRows>,
+        run: product::run::<Avx2, MatrixRows>,
     },
 };

@@ -17,4 +17,10 @@ pub(crate) mod wasm32_simd128;
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod x86_avx2;
 #[cfg(target_arch = "x86_64")]
+pub(crate) mod x86_avx512vbmi;
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod x86_avx512vnni;
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod x86_avxvnni;
+#[cfg(target_arch = "x86_64")]
 pub(crate) mod x86_sse41;

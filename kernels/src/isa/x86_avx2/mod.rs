@@ -3,6 +3,6 @@
 pub(crate) mod codes;
 pub(crate) mod lookup;
 mod matvec;
-mod panel;
+pub(crate) mod panel;
 pub(crate) mod product;
 pub(crate) mod tile;

@@ -19,7 +19,7 @@ use core::arch::x86_64::*;
 use core::ops::Range;
 
 /// Input rows of a tile.
-const ROWS: usize = 6;
+pub(crate) const ROWS: usize = 6;
 
 /// f32 activations.
 pub(crate) enum F32 {}
@@ -32,11 +32,12 @@ pub(crate) enum WideI8 {}
 
 /// Where a product has no more k than this, sums go from registers through the
 /// epilogue; beyond it that saves little.
-const SHALLOW: usize = 256;
+pub(crate) const SHALLOW: usize = 256;
 
-/// What every tile of this file has in common.
+/// A tile, given the instruction sets and the function that adds its products;
+/// what every tile of this form has in common.
 macro_rules! tile {
-    ($name:ident, $x:ty, $row:ty, $panel:ty, $products:ident, $i8:literal, { $($more:item)* }) => {
+    ($name:ident, $x:ty, $row:ty, $panel:ty, $products:ident, $i8:literal, $features:literal, { $($more:item)* }) => {
         impl Tile for $name {
             type X = $x;
             type Row = $row;
@@ -59,10 +60,10 @@ macro_rules! tile {
                 unsafe { decode::<$panel>(codec, matrix, block, part, panel) };
             }
 
-            #[target_feature(enable = "avx2,fma")]
+            #[target_feature(enable = $features)]
             unsafe fn add(chunk: &Chunk<'_>) {
                 /// With the number of rows known.
-                #[target_feature(enable = "avx2,fma")]
+                #[target_feature(enable = $features)]
                 #[inline]
                 unsafe fn add<const R: usize>(chunk: &Chunk<'_>) {
                     // SAFETY: the caller promises room for R rows.
@@ -95,7 +96,7 @@ macro_rules! tile {
                 }
             }
 
-            #[target_feature(enable = "avx2,fma")]
+            #[target_feature(enable = $features)]
             unsafe fn strip(
                 chunk: &Chunk<'_>,
                 finish: &Finish<'_>,
@@ -103,7 +104,7 @@ macro_rules! tile {
                 outputs: Range<usize>,
             ) -> bool {
                 /// A tile of `R` rows.
-                #[target_feature(enable = "avx2,fma")]
+                #[target_feature(enable = $features)]
                 #[inline]
                 unsafe fn tile<const R: usize>(
                     chunk: &Chunk<'_>,
@@ -124,7 +125,7 @@ macro_rules! tile {
                 }
 
                 /// A strip with an epilogue known when compiling.
-                #[target_feature(enable = "avx2,fma")]
+                #[target_feature(enable = $features)]
                 unsafe fn strip<C: Common>(
                     chunk: &Chunk<'_>,
                     finish: &Finish<'_>,
@@ -178,8 +179,9 @@ macro_rules! tile {
         }
     };
 }
+pub(crate) use tile;
 
-tile!(F32, f32, f32, f32, products_f32, false, {
+tile!(F32, f32, f32, f32, products_f32, false, "avx2,fma", {
     fn in_place(codec: Codec) -> bool {
         codec == Codec::F32
     }
@@ -189,13 +191,13 @@ tile!(F32, f32, f32, f32, products_f32, false, {
     }
 });
 
-tile!(I16, i16, i16, i16, products_i16, false, {
+tile!(I16, i16, i16, i16, products_i16, false, "avx2,fma", {
     fn gather(x: &[i16], row: &mut [i16]) {
         row.copy_from_slice(x);
     }
 });
 
-tile!(WideI8, i8, i16, i16, products_i16, true, {
+tile!(WideI8, i8, i16, i16, products_i16, true, "avx2,fma", {
     const GATHER: bool = true;
 
     fn gather(x: &[i8], row: &mut [i16]) {
@@ -205,7 +207,7 @@ tile!(WideI8, i8, i16, i16, products_i16, true, {
     }
 });
 
-tile!(I8, i8, i8, i8, products_i8, true, {
+tile!(I8, i8, i8, i8, products_i8, true, "avx2,fma", {
     #[inline(always)]
     fn gather(x: &[i8], row: &mut [i8]) {
         // Some twenty bytes: a call of memcpy costs more.
@@ -259,7 +261,7 @@ tile!(I8, i8, i8, i8, products_i8, true, {
 /// They are there.
 #[target_feature(enable = "avx2")]
 #[inline]
-unsafe fn load_sums<const R: usize>(chunk: &Chunk<'_>) -> [[__m256i; 2]; R] {
+pub(crate) unsafe fn load_sums<const R: usize>(chunk: &Chunk<'_>) -> [[__m256i; 2]; R] {
     let mut sums = [[_mm256_setzero_si256(); 2]; R];
     if !chunk.first {
         for (r, sums) in sums.iter_mut().enumerate() {
@@ -356,7 +358,7 @@ unsafe fn products_i16<const R: usize>(
 /// The bits of i32 sums as f32.
 #[target_feature(enable = "avx2")]
 #[inline]
-fn to_f32(sums: &mut [__m256i; 2]) {
+pub(crate) fn to_f32(sums: &mut [__m256i; 2]) {
     for sum in sums {
         *sum = _mm256_castps_si256(_mm256_cvtepi32_ps(*sum));
     }
@@ -369,7 +371,7 @@ fn to_f32(sums: &mut [__m256i; 2]) {
 /// They are there.
 #[target_feature(enable = "avx2")]
 #[inline]
-unsafe fn load_group(weights: *const u8) -> [__m256i; 2] {
+pub(crate) unsafe fn load_group(weights: *const u8) -> [__m256i; 2] {
     // SAFETY: the caller promises 64 bytes.
     unsafe {
         [

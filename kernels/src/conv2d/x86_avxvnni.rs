@@ -1,0 +1,17 @@
+//! AVX-VNNI: see [`isa::x86_avxvnni`](crate::isa::x86_avxvnni).
+
+use super::ImageRows;
+use crate::isa::x86_avx2::product;
+use crate::isa::x86_avxvnni::AvxVnni;
+use crate::product::Kernel;
+use crate::{Caps, Variant};
+
+/// Row of the family's table.
+pub(super) const VARIANT: Variant<Kernel<ImageRows>> = Variant {
+    name: "x86_avxvnni",
+    needs: Caps::AVX2.union(Caps::AVXVNNI),
+    run: Kernel {
+        scratch: product::scratch::<AvxVnni, ImageRows>,
+        run: product::run::<AvxVnni, ImageRows>,
+    },
+};

@@ -1,0 +1,227 @@
+//! The tile that looks sums up: n12 weights and i7 activations.
+//!
+//! Four activations and two pairs of n12 weights, a nibble, have 16 possible
+//! sums, `|sum| <= 126`. Those of four times four activations fill a register,
+//! which `vpermb` reads at 64 places at once:
+//!
+//! ```text
+//! table   [16 activations]  [4][16]          i8   sums of four activations, by nibble
+//! panel   [k / 16]          [16 outputs][4]  u8   index into the table: 16 * j + nibble
+//!
+//! sums[0..16] += sum over j of table[panel[0..16][j]]     vpermb, vpdpbusd with ones
+//! ```
+//!
+//! i32 sums are exact for as many products as [`max_k`](crate::max_k) allows.
+
+use crate::epilogue::Finish;
+use crate::layout::{BLOCK, PANEL_BYTES, n12, t2};
+use crate::product::tiled::{Chunk, Part, Segments, Tile};
+use crate::{Codec, Matrix};
+use core::arch::x86_64::*;
+use core::ops::Range;
+
+/// Output rows of a tile, [`AT_ONCE`] of them at a time; they share the
+/// epilogue's preparations.
+const ROWS: usize = 8;
+/// Rows whose sums are in registers, and blocks of a tile: 16 registers.
+const AT_ONCE: usize = 4;
+const BLOCKS: usize = 4;
+/// k values that one register looks up.
+const STEP: usize = 16;
+/// Bytes of a register.
+const BYTES: usize = 64;
+
+/// i7 activations and n12 weights.
+pub(crate) enum N12 {}
+
+impl Tile for N12 {
+    type X = i8;
+    type Row = i8;
+    const ROWS: usize = ROWS;
+    const BLOCKS: usize = BLOCKS;
+    const STEP: usize = STEP;
+    const GROUP: usize = BYTES;
+    const UNIT: usize = BYTES / STEP;
+    const TABLES: bool = true;
+
+    fn gather(_: &[i8], _: &mut [i8]) {}
+
+    #[target_feature(enable = "avx512f,avx512bw")]
+    unsafe fn tables(x: &[i8], tables: *mut u8) {
+        // Bits of the index: side and sign of the first pair, of the second.
+        // Byte n of quarter j takes activation 4 * j + side.
+        let quarters = _mm512_setr_epi32(
+            0,
+            0,
+            0,
+            0,
+            0x0404_0404,
+            0x0404_0404,
+            0x0404_0404,
+            0x0404_0404,
+            0x0808_0808,
+            0x0808_0808,
+            0x0808_0808,
+            0x0808_0808,
+            0x0c0c_0c0c,
+            0x0c0c_0c0c,
+            0x0c0c_0c0c,
+            0x0c0c_0c0c,
+        );
+        let first = _mm512_add_epi8(quarters, _mm512_set1_epi32(0x0100_0100));
+        let second = _mm512_set4_epi32(0x0303_0303, 0x0202_0202, 0x0303_0303, 0x0202_0202);
+        let second = _mm512_add_epi8(quarters, second);
+        const FIRST_NEGATIVE: __mmask64 = 0xcccc_cccc_cccc_cccc;
+        const SECOND_NEGATIVE: __mmask64 = 0xff00_ff00_ff00_ff00;
+        let zero = _mm512_setzero_si512();
+        for (i, x) in x.as_chunks::<STEP>().0.iter().enumerate() {
+            // SAFETY: 16 bytes.
+            let x = unsafe { _mm_loadu_si128(x.as_ptr().cast()) };
+            let x = _mm512_broadcast_i32x4(x);
+            let a = _mm512_shuffle_epi8(x, first);
+            let b = _mm512_shuffle_epi8(x, second);
+            let a = _mm512_mask_sub_epi8(a, FIRST_NEGATIVE, zero, a);
+            let sums = _mm512_add_epi8(a, b);
+            let sums = _mm512_mask_sub_epi8(sums, SECOND_NEGATIVE, a, b);
+            // SAFETY: the caller promises four bytes for each element.
+            unsafe { _mm512_storeu_si512(tables.add(i * BYTES).cast(), sums) };
+        }
+    }
+
+    #[target_feature(enable = "avx512f,avx512bw")]
+    unsafe fn decode(_: Codec, matrix: &Matrix, block: &[u8], part: &Part, panel: *mut u8) {
+        // The bytes of the first 16 k of every output, each twice.
+        let twice = _mm512_set4_epi32(0x0d0d_0c0c, 0x0909_0808, 0x0505_0404, 0x0101_0000);
+        let low = _mm512_set1_epi32(0x000f_000f);
+        let high = _mm512_set1_epi32(0x0f00_0f00);
+        let tables = _mm512_set1_epi32(0x3020_1000);
+        let stride = matrix.channels.next_multiple_of(t2::TAP_UNIT);
+        let mut to = panel;
+        for tap in part.taps.clone() {
+            let start = tap * stride + part.channels.start;
+            for k in (start..start + part.channels.len()).step_by(STEP) {
+                let bytes = &block[k / n12::PANEL_K * PANEL_BYTES..][..PANEL_BYTES];
+                // The other 16 k of a panel are two bytes further on.
+                let second = k % n12::PANEL_K / STEP * 2;
+                let select = _mm512_add_epi8(twice, _mm512_set1_epi8(second as i8));
+                // SAFETY: 64 bytes.
+                let bytes = unsafe { _mm512_loadu_si512(bytes.as_ptr().cast()) };
+                let bytes = _mm512_shuffle_epi8(bytes, select);
+                let even = _mm512_and_si512(bytes, low);
+                let odd = _mm512_and_si512(_mm512_srli_epi16::<4>(bytes), high);
+                let index = _mm512_or_si512(_mm512_or_si512(even, odd), tables);
+                // SAFETY: 64 bytes for every step of the part.
+                unsafe { _mm512_storeu_si512(to.cast(), index) };
+                to = to.wrapping_add(BYTES);
+            }
+        }
+    }
+
+    #[target_feature(enable = "avx512f,avx512bw,avx512vnni,avx512vbmi")]
+    unsafe fn add(chunk: &Chunk<'_>) {
+        for from in (0..chunk.segments.rows).step_by(AT_ONCE) {
+            // SAFETY: the caller's promises are the same; the tile has room for
+            // ROWS rows even if it has fewer.
+            unsafe {
+                match (chunk.blocks, chunk.segments.rows - from) {
+                    (1, 1) => add::<1, 1>(chunk, from),
+                    (1, _) => add::<AT_ONCE, 1>(chunk, from),
+                    (2, 1) => add::<1, 2>(chunk, from),
+                    (2, _) => add::<AT_ONCE, 2>(chunk, from),
+                    (3, 1) => add::<1, 3>(chunk, from),
+                    (3, _) => add::<AT_ONCE, 3>(chunk, from),
+                    (_, 1) => add::<1, BLOCKS>(chunk, from),
+                    _ => add::<AT_ONCE, BLOCKS>(chunk, from),
+                }
+            }
+        }
+    }
+
+    unsafe fn finish(
+        finish: &Finish<'_>,
+        rows: Range<usize>,
+        outputs: Range<usize>,
+        sums: *mut f32,
+    ) {
+        // SAFETY: the caller's promises; a row of sums has BLOCKS blocks.
+        unsafe { finish.x86_avx2_rows(rows, outputs, sums, BLOCKS * BLOCK) };
+    }
+}
+
+/// The tables of a segment from row `from` on, the last row's again where there
+/// are fewer than `R`.
+///
+/// # Safety
+///
+/// `segment` is below `count`, `from` below the number of rows.
+#[inline(always)]
+unsafe fn pointers<const R: usize>(
+    segments: &Segments,
+    segment: usize,
+    from: usize,
+) -> [*const u8; R] {
+    let mut rows = [core::ptr::null(); R];
+    for (r, row) in rows.iter_mut().enumerate() {
+        let at = segment * ROWS + (from + r).min(segments.rows - 1);
+        // SAFETY: the row is one of the segment's.
+        *row = unsafe { *segments.pointers.add(at) }.wrapping_add(segments.offset);
+    }
+    rows
+}
+
+/// Where a row's and block's sums are, in bytes.
+const fn place(row: usize, block: usize) -> usize {
+    (row * BLOCKS + block) * BYTES
+}
+
+/// Rows `from..from + R` of a tile; those that the tile does not have are the
+/// last row again, and nobody reads their sums.
+///
+/// # Safety
+///
+/// As for [`Tile::add`], with `B` blocks; `from` is below the number of rows, and
+/// `from + R` at most `ROWS`.
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni,avx512vbmi")]
+unsafe fn add<const R: usize, const B: usize>(chunk: &Chunk<'_>, from: usize) {
+    let ones = _mm512_set1_epi8(1);
+    let mut sum = [[_mm512_setzero_si512(); B]; R];
+    if !chunk.first {
+        for (r, sum) in sum.iter_mut().enumerate() {
+            for (b, sum) in sum.iter_mut().enumerate() {
+                let at = place(from + r, b);
+                // SAFETY: the caller promises ROWS * BLOCKS registers.
+                *sum = unsafe { _mm512_loadu_si512(chunk.sums.add(at).cast()) };
+            }
+        }
+    }
+    let mut panels = chunk.panels;
+    for segment in 0..chunk.segments.count {
+        // SAFETY: segment < count.
+        let tables = unsafe { pointers::<R>(&chunk.segments, segment, from) };
+        for step in 0..chunk.segments.len / STEP {
+            let mut index = [_mm512_setzero_si512(); B];
+            for (b, index) in index.iter_mut().enumerate() {
+                // SAFETY: a panel has 64 bytes for every step of every segment.
+                *index = unsafe { _mm512_loadu_si512(panels.add(b * chunk.stride).cast()) };
+            }
+            panels = panels.wrapping_add(BYTES);
+            for r in 0..R {
+                // SAFETY: a segment has 64 bytes of tables for every step.
+                let table = unsafe { _mm512_loadu_si512(tables[r].add(step * BYTES).cast()) };
+                for b in 0..B {
+                    let sums = _mm512_permutexvar_epi8(index[b], table);
+                    sum[r][b] = _mm512_dpbusd_epi32(sum[r][b], ones, sums);
+                }
+            }
+        }
+    }
+    for (r, sum) in sum.into_iter().enumerate() {
+        for (b, mut sum) in sum.into_iter().enumerate() {
+            if chunk.last {
+                sum = _mm512_castps_si512(_mm512_cvtepi32_ps(sum));
+            }
+            // SAFETY: as above.
+            unsafe { _mm512_storeu_si512(chunk.sums.add(place(from + r, b)).cast(), sum) };
+        }
+    }
+}

@@ -1,0 +1,20 @@
+//! AVX-512 with F, BW, DQ, VL and VNNI: tiles of 512-bit registers, one for the
+//! sums of a block, over the panels of AVX2, a group of which is one register
+//! too. Decoding and the epilogue are AVX2's.
+
+use super::x86_avx2::product::Tiles;
+pub(crate) use tile::{F32, I8, I16, WideI8};
+
+mod tile;
+
+/// AVX-512 VNNI.
+pub(crate) enum Avx512Vnni {}
+
+impl Tiles for Avx512Vnni {
+    type F32 = F32;
+    type I16 = I16;
+    type I8 = I8;
+    type WideI8 = WideI8;
+    // Multiplying 64 codes at once is faster than AVX2's look-up.
+    type N12 = I8;
+}
