@@ -3,7 +3,7 @@
 
 use super::ImageRows;
 use crate::isa::aarch64_neon::Baseline;
-use crate::isa::v128::product;
+use crate::isa::product;
 use crate::product::Kernel;
 use crate::{Caps, Variant};
 

@@ -1,6 +1,6 @@
 use super::*;
 use crate::Serial;
-use crate::testing::{Case, Family, OUTPUTS, Reversed, Rng, Threads, inputs};
+use crate::testing::{Case, Family, OUTPUTS, Reversed, Rng, Threads, i7, inputs};
 
 /// A shape with these channels and a random window; the output is as large as
 /// the window allows, sometimes a little larger (which reads zeros).
@@ -96,6 +96,19 @@ fn layers_of_real_networks_agree() {
         for (x, codec) in inputs() {
             let y = rng.pick(&OUTPUTS);
             Case::random(Family::Conv2d, shape, x, codec, y, &mut rng).check(&Serial);
+        }
+    }
+}
+
+#[test]
+fn i7_activations_agree() {
+    let mut rng = Rng::new(24);
+    for channels in [16, 24, 48, 64] {
+        for (groups, outputs) in [(1, 20), (1, 70), (2, 40), (1, 64), (3, 16)] {
+            let shape = random_shape(groups, channels, outputs, &mut rng);
+            let y = rng.pick(&OUTPUTS);
+            let random = || Case::random(Family::Conv2d, shape, DType::I8, Codec::N12, y, &mut rng);
+            i7(random).check(&Serial);
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use super::MatrixRows;
 use crate::isa::aarch64_i8mm::Matrices;
-use crate::isa::v128::product;
+use crate::isa::product;
 use crate::product::Kernel;
 use crate::{Caps, Variant};
 

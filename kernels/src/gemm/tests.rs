@@ -1,5 +1,5 @@
 use super::*;
-use crate::testing::{Case, Family, OUTPUTS, Reversed, Rng, Threads, inputs, product_shape};
+use crate::testing::{Case, Family, OUTPUTS, Reversed, Rng, Threads, i7, inputs, product_shape};
 use crate::{Residual, Serial};
 use std::vec;
 use std::vec::Vec;
@@ -12,9 +12,9 @@ fn case(m: usize, n: usize, k: usize, x: DType, codec: Codec, y: DType, rng: &mu
 fn agrees_around_the_tiles_edges() {
     let mut rng = Rng::new(10);
     for (x, codec) in inputs() {
-        for m in [1, 2, 5, 6, 7, 13, 16, 17] {
-            for n in [1, 10, 15, 16, 17] {
-                let k = rng.pick(&[1, 2, 3, 4, 5, 15, 16, 17, 19, 20, 21, 31, 64, 127, 131]);
+        for m in [1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 12, 13, 16, 17, 25] {
+            for n in [1, 10, 15, 16, 17, 33, 48, 64, 80] {
+                let k = rng.pick(&[1, 2, 3, 4, 5, 15, 16, 17, 19, 20, 21, 31, 64, 80, 127, 131]);
                 let y = rng.pick(&OUTPUTS);
                 case(m, n, k, x, codec, y, &mut rng).check(&Serial);
             }
@@ -51,9 +51,30 @@ fn agrees_for_every_dtype_and_epilogue() {
 fn spans_of_several_panels_agree() {
     let mut rng = Rng::new(13);
     // 40 outputs are three blocks; a panel of k = 1100 is 70 KB in f32, so that
-    // one fits the budget, and all of them in i8.
+    // one fits the budget, and all of them in i8. k = 2400 fits in none.
     for (x, codec) in inputs() {
         case(8, 40, 1100, x, codec, DType::F32, &mut rng).check(&Serial);
+        case(14, 72, 2400, x, codec, DType::F32, &mut rng).check(&Serial);
+    }
+}
+
+#[test]
+fn i7_activations_agree() {
+    let mut rng = Rng::new(19);
+    // Tables of eight or 16 activations, or none; 2400 are several chunks.
+    for k in [60, 64, 72, 80, 2400] {
+        for (m, n) in [
+            (1, 7),
+            (2, 17),
+            (3, 48),
+            (4, 33),
+            (5, 64),
+            (9, 100),
+            (17, 130),
+        ] {
+            let y = rng.pick(&OUTPUTS);
+            i7(|| case(m, n, k, DType::I8, Codec::N12, y, &mut rng)).check(&Serial);
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 //! [`isa::wasm32_simd128`](crate::isa::wasm32_simd128).
 
 use super::MatrixRows;
-use crate::isa::v128::product;
+use crate::isa::product;
 use crate::isa::wasm32_simd128::All;
 use crate::product::Kernel;
 use crate::{Caps, Variant};

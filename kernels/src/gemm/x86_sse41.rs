@@ -2,7 +2,7 @@
 //! [`isa::x86_sse41`](crate::isa::x86_sse41).
 
 use super::MatrixRows;
-use crate::isa::v128::product;
+use crate::isa::product;
 use crate::isa::x86_sse41::All;
 use crate::product::Kernel;
 use crate::{Caps, Variant};

@@ -281,5 +281,15 @@ pub(crate) fn inputs() -> Vec<(DType, Codec)> {
     all
 }
 
+/// A random case of which the activations happen to be i7.
+pub(crate) fn i7(mut random: impl FnMut() -> Case) -> Case {
+    loop {
+        let case = random();
+        if case.x_qmax == 63 {
+            return case;
+        }
+    }
+}
+
 /// The dtypes of outputs.
 pub(crate) const OUTPUTS: [DType; 3] = [DType::F32, DType::I16, DType::I8];

@@ -2,9 +2,10 @@
 //! i32, which is as fast as looking 16 sums up. Everything but bytes is NEON's.
 
 use super::aarch64_neon::{F32, I16, Neon};
+use super::product::Tiles;
 use super::v128::panel::Bytes;
 use super::v128::tile::{add_integers, tile};
-use super::v128::{Integers, operations, product::Tiles};
+use super::v128::{Integers, operations};
 use core::arch::aarch64::*;
 use core::arch::asm;
 

@@ -8,8 +8,8 @@
 //! ```
 
 use super::aarch64_neon::{F32, I16, Neon};
+use super::product::Tiles;
 use super::v128::panel::Eights;
-use super::v128::product::Tiles;
 use super::v128::tile::{settle, tile};
 use crate::layout::BLOCK;
 use crate::product::tiled::Chunk;

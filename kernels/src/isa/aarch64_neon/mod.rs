@@ -4,9 +4,10 @@
 //! code that is no trit), of which a 16-bit lane holds 127; everything else is
 //! added in 32 bits.
 
+use super::product::Tiles;
 use super::v128::panel::{Bytes, Floats, Words};
 use super::v128::tile::{add_floats, add_integers, tile};
-use super::v128::{Integers, Registers, lookup::look_up, operations, product::Tiles};
+use super::v128::{Integers, Registers, lookup::look_up, operations};
 use crate::Codec;
 use core::arch::aarch64::*;
 

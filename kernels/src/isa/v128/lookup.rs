@@ -21,8 +21,6 @@ use crate::product::tiled::{Chunk, Part};
 
 /// k values of a step, which looks up twice.
 pub(crate) const STEP: usize = 8;
-/// Fewer k than this are not worth their tables.
-pub(crate) const MIN_K: usize = 64;
 /// What a table's bytes have above their sums.
 pub(crate) const BIAS: u8 = 128;
 /// Steps that are added in 16 bits: `254 * 2 * 128 <= 65535`, and without the

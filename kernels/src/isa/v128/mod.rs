@@ -1,7 +1,7 @@
 //! Products in registers of 128 bits: what NEON, WebAssembly's simd128 and SSE4.1
 //! have in common. An instruction set is a [`Registers`] and, for each pair of
 //! activations and weights, an [`Integers`]; [`tile!`] makes the tiles of them
-//! and [`Tiles`](product::Tiles) says which one computes what.
+//! and [`Tiles`](super::product::Tiles) says which one computes what.
 //!
 //! ```text
 //! for each row of at most R, each register q of 4 outputs:
@@ -17,7 +17,6 @@ use crate::layout::BLOCK;
 pub(crate) mod codes;
 pub(crate) mod lookup;
 pub(crate) mod panel;
-pub(crate) mod product;
 pub(crate) mod tile;
 
 /// Registers of 16 outputs that hold four.

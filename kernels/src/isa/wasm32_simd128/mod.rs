@@ -5,9 +5,10 @@
 //! same), but bytes only with several. A product with a trit code is at most `2 *
 //! 128` (2 for a code that is no trit), of which a 16-bit lane holds 127.
 
+use super::product::Tiles;
 use super::v128::panel::{Floats, Pairs};
 use super::v128::tile::{add_floats, add_integers, tile};
-use super::v128::{Integers, Registers, lookup::look_up, operations, product::Tiles};
+use super::v128::{Integers, Registers, lookup::look_up, operations};
 use crate::Codec;
 use core::arch::wasm32::*;
 

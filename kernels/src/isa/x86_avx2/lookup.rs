@@ -26,8 +26,6 @@ use core::ops::Range;
 const ROWS: usize = 8;
 /// Blocks of a tile: 12 registers of sums.
 const BLOCKS: usize = 6;
-/// Fewer k than this are not worth their tables.
-pub(crate) const MIN_K: usize = 64;
 /// k values that one register looks up.
 const STEP: usize = 8;
 /// Steps that are added in 16 bits: `2 * 126 * 128 <= 32767`, and

@@ -1,7 +1,7 @@
 //! AVX-512 VBMI, on top of AVX-512 VNNI: looks sums of n12 weights up, 64 at a
 //! time. What it has no better way for is AVX-512 VNNI's.
 
-use super::x86_avx2::product::Tiles;
+use super::product::Tiles;
 use super::x86_avx512vnni::{F32, I8, I16, WideI8};
 use lookup::N12;
 
@@ -11,9 +11,9 @@ mod lookup;
 pub(crate) enum Avx512Vbmi {}
 
 impl Tiles for Avx512Vbmi {
-    type F32 = F32;
-    type I16 = I16;
-    type I8 = I8;
-    type WideI8 = WideI8;
-    type N12 = N12;
+    type Floats = F32;
+    type Words = I16;
+    type Bytes = I8;
+    type DenseBytes = WideI8;
+    type LookUp = N12;
 }

@@ -2,7 +2,7 @@
 //! sums of a block, over the panels of AVX2, a group of which is one register
 //! too. Decoding and the epilogue are AVX2's.
 
-use super::x86_avx2::product::Tiles;
+use super::product::Tiles;
 pub(crate) use tile::{F32, I8, I16, WideI8};
 
 mod tile;
@@ -11,10 +11,10 @@ mod tile;
 pub(crate) enum Avx512Vnni {}
 
 impl Tiles for Avx512Vnni {
-    type F32 = F32;
-    type I16 = I16;
-    type I8 = I8;
-    type WideI8 = WideI8;
+    type Floats = F32;
+    type Words = I16;
+    type Bytes = I8;
+    type DenseBytes = WideI8;
     // Multiplying 64 codes at once is faster than AVX2's look-up.
-    type N12 = I8;
+    type LookUp = I8;
 }

@@ -4,9 +4,10 @@
 //! i16, `|pair| <= 768`, of which a lane holds 42. As codes are trits plus one,
 //! the row's own sum is taken off at the end.
 
+use super::product::Tiles;
 use super::v128::panel::{Codes, Floats, Pairs};
 use super::v128::tile::{add_floats, add_integers, tile};
-use super::v128::{Integers, Registers, lookup::look_up, operations, product::Tiles};
+use super::v128::{Integers, Registers, lookup::look_up, operations};
 use crate::Codec;
 use crate::product::tiled::Segments;
 use core::arch::x86_64::*;

@@ -1,9 +1,11 @@
-//! gemm and conv2d with 128-bit registers: which tile computes what.
+//! gemm and conv2d with the tiles of an instruction set: which one computes what.
 
-use super::lookup::{MIN_K, STEP};
 use crate::product::tiled::{self, Tile};
 use crate::product::{Problem, Rows, Size};
 use crate::{Codec, Ctx, DType, View};
+
+/// Fewer k than this are not worth tables.
+const MIN_K: usize = 64;
 
 /// An instruction set's tiles.
 pub(crate) trait Tiles {
@@ -27,7 +29,7 @@ fn looks_up<T: Tiles>(size: &Size) -> bool {
         && size.codec == Codec::N12
         && size.x == DType::I8
         && size.matrix.taps * size.matrix.channels >= MIN_K
-        && size.matrix.channels.is_multiple_of(STEP)
+        && size.matrix.channels.is_multiple_of(T::LookUp::STEP)
 }
 
 /// Scratch bytes for this many threads; `usize::MAX` where that overflows.
