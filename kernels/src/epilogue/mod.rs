@@ -16,6 +16,8 @@
 //! the result is the same bits on every variant; f32 sums may differ between
 //! variants in their order of addition.
 
+#[cfg(target_arch = "x86_64")]
+use crate::eltwise::UnaryKind;
 use crate::eltwise::{Unary, scalar::apply};
 use crate::par::Shared;
 use crate::quantize::quantize_one;
@@ -30,6 +32,8 @@ use crate::{DType, Invalid};
 mod v128;
 #[cfg(target_arch = "x86_64")]
 mod x86_avx2;
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod x86_avx512;
 #[cfg(target_arch = "x86_64")]
 pub(crate) use x86_avx2::{CLIP, Columns, Common, IDENTITY, Known, RELU, common};
 
@@ -140,6 +144,24 @@ impl<'a> Finish<'a> {
             qmax: epilogue.qmax,
             y,
         })
+    }
+
+    /// What the activation does to an integer output, where that is no more than
+    /// to keep it within these bounds.
+    #[cfg(target_arch = "x86_64")]
+    fn bounds(&self) -> Option<(i32, i32)> {
+        let quantised = |t| quantize_one(t, self.inverse_scale, self.qmax);
+        let Unary { kind, alpha, beta } = self.activation;
+        // Otherwise a larger value's output is not the larger one, or none.
+        let ascends = self.inverse_scale > 0.0 && self.inverse_scale < f32::INFINITY;
+        match kind {
+            UnaryKind::Identity => Some((-self.qmax, self.qmax)),
+            UnaryKind::Relu if ascends => Some((0, self.qmax)),
+            UnaryKind::Clip if ascends && alpha <= beta => {
+                Some((quantised(alpha), quantised(beta)))
+            }
+            _ => None,
+        }
     }
 
     /// Finishes the accumulators (as f32) of outputs `first..first +

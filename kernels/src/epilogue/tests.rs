@@ -1,7 +1,8 @@
 use super::*;
 use crate::eltwise::UnaryKind;
-use crate::testing::{Buffer, Case, Family, Rng, product_shape};
-use crate::{Codec, Serial};
+use crate::testing::{Buffer, Case, Family, OUTPUTS as OUTPUT_TYPES, Rng, product_shape};
+use crate::{Caps, Codec, Serial};
+use std::println;
 use std::vec;
 use std::vec::Vec;
 
@@ -156,4 +157,222 @@ fn steps_happen_in_the_stated_order() {
         f64::from(t.clamp(-1.5, 900.0))
     });
     assert_eq!(column(&run(&case)), expected);
+}
+
+/// Sums of 3 rows whose accumulators are a case's inputs, every kind of epilogue,
+/// and every count of outputs around the 512-bit variant's 64, 32 and 16.
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn registers_of_512_bits_give_the_same_bits() {
+    if !Caps::detect().has(Caps::AVX512VNNI) {
+        println!("skipped: epilogue x86_avx512 needs {}", Caps::AVX512VNNI);
+        return;
+    }
+    let mut rng = Rng::new(52);
+    for outputs in [1, 15, 16, 17, 31, 32, 33, 48, 49, 63, 64, 65, 80, 127, 131] {
+        for y in OUTPUT_TYPES {
+            for activation in activations() {
+                for residual in [None, Some(DType::F32), Some(DType::I16), Some(DType::I8)] {
+                    Row::random(outputs, y, activation, residual, &mut rng).check();
+                }
+            }
+        }
+    }
+}
+
+/// Activations with bounds in and out of order, and some that are no bounds.
+fn activations() -> Vec<Unary> {
+    let clip = |alpha, beta| Unary {
+        kind: UnaryKind::Clip,
+        alpha,
+        beta,
+    };
+    let mut all = vec![
+        clip(0.0, 6.0),
+        clip(-0.3, 0.7),
+        clip(0.25, 0.25),
+        clip(0.7, -0.3),
+        clip(f32::NEG_INFINITY, 0.5),
+        clip(f32::NAN, 0.5),
+        clip(-0.5, f32::NAN),
+    ];
+    all.extend((0..=32).map(|code| Unary {
+        kind: UnaryKind::from_code(code).unwrap(),
+        alpha: -0.75,
+        beta: 1.25,
+    }));
+    all
+}
+
+/// Rows of sums and what an epilogue takes.
+struct Row {
+    outputs: usize,
+    y: DType,
+    epilogue: Epilogue<'static>,
+    residual: Option<Buffer>,
+    w_scale: Option<Vec<f32>>,
+    bias: Option<Vec<f32>>,
+    sums: Vec<i32>,
+}
+
+const ROWS: usize = 3;
+/// Elements between the sums of two rows, beyond the outputs.
+const GAP: usize = 5;
+
+impl Row {
+    fn random(
+        outputs: usize,
+        y: DType,
+        activation: Unary,
+        residual: Option<DType>,
+        rng: &mut Rng,
+    ) -> Row {
+        let scales = [0.02, 0.02, 1e-4, -0.02, 0.0, f32::INFINITY, f32::NAN, 1e-45];
+        Row {
+            outputs,
+            y,
+            epilogue: Epilogue {
+                x_scale: 0.01,
+                x_qmax: 0,
+                bias: None,
+                residual: None,
+                activation,
+                out_scale: rng.pick(&scales),
+                qmax: match y {
+                    DType::I8 => rng.pick(&[127, 63, 1]),
+                    _ => rng.pick(&[32767, 1000]),
+                },
+            },
+            residual: residual.map(|r| Buffer::random(r, ROWS * outputs, rng)),
+            w_scale: (rng.below(4) > 0).then(|| rng.f32s(outputs)),
+            bias: (rng.below(4) > 0).then(|| rng.f32s(outputs)),
+            sums: (0..ROWS * (outputs + GAP))
+                .map(|_| match rng.below(4) {
+                    0 => rng.next() as i32,
+                    1 => 0,
+                    _ => rng.below(2000) as i32 - 1000,
+                })
+                .collect(),
+        }
+    }
+
+    /// Runs `f` with the epilogue bound to an output; tells what that then is.
+    fn with(&self, f: impl FnOnce(&Finish<'_>)) -> Buffer {
+        let len = ROWS * self.outputs;
+        let mut y = match self.y {
+            DType::F32 => Buffer::F32(vec![1e30; len]),
+            DType::I16 => Buffer::I16(vec![i16::MIN; len]),
+            _ => Buffer::I8(vec![i8::MIN; len]),
+        };
+        let epilogue = Epilogue {
+            bias: self.bias.as_deref(),
+            residual: self.residual.as_ref().map(|values| Residual {
+                values: values.view(),
+                scale: 0.3,
+            }),
+            ..self.epilogue
+        };
+        let w_scale = self.w_scale.as_deref();
+        let y_view = y.view_mut();
+        let finish = Finish::new(&epilogue, w_scale, DType::I8, ROWS, self.outputs, y_view);
+        f(&finish.unwrap());
+        y
+    }
+
+    /// Compares the ways to finish the rows with the scalar one: sums as integers,
+    /// as bits of floats some of which are no numbers, and in registers.
+    fn check(&self) {
+        let stride = self.outputs + GAP;
+        let floats: Vec<f32> = self
+            .sums
+            .iter()
+            .map(|&sum| match sum.rem_euclid(50) {
+                1 => f32::NAN,
+                2 => f32::INFINITY,
+                3 => f32::NEG_INFINITY,
+                4 => -0.0,
+                _ => sum as f32 * 0.37,
+            })
+            .collect();
+        let integers: Vec<f32> = self.sums.iter().map(|&sum| sum as f32).collect();
+        let scalar = |sums: &[f32]| {
+            self.with(|finish| {
+                for row in 0..ROWS {
+                    let mut sums = sums[row * stride..][..self.outputs].to_vec();
+                    // SAFETY: there is one task.
+                    unsafe { finish.scalar(row, 0, &mut sums) };
+                }
+            })
+        };
+        let (expected, expected_floats) = (scalar(&integers), scalar(&floats));
+        // SAFETY, to the end: the CPU has AVX-512, and there is one task.
+        let found = self.with(|finish| unsafe {
+            let sums = self.sums.as_ptr();
+            finish.x86_avx512_rows::<true>(0..ROWS, 0..self.outputs, sums, stride);
+        });
+        self.compare(&found, &expected, "integers");
+        let found = self.with(|finish| unsafe {
+            let sums = floats.as_ptr().cast();
+            // In two parts, the first of 7 outputs if there are as many.
+            let cut = self.outputs.min(7);
+            finish.x86_avx512_rows::<false>(0..ROWS, 0..cut, sums, stride);
+            let sums = sums.add(cut);
+            finish.x86_avx512_rows::<false>(0..ROWS, cut..self.outputs, sums, stride);
+        });
+        self.compare(&found, &expected_floats, "floats");
+        let found = self.with(|finish| unsafe { unpacked(finish, self.outputs, &floats, stride) });
+        self.compare(&found, &expected_floats, "unpacked");
+    }
+
+    fn compare(&self, found: &Buffer, expected: &Buffer, how: &str) {
+        let same = |i: usize| {
+            let (a, b) = (found.get(i), expected.get(i));
+            a.to_bits() == b.to_bits() || a.is_nan() && b.is_nan()
+        };
+        for i in 0..expected.view().len() {
+            assert!(
+                same(i),
+                "{how}: {} outputs {:?}, {:?}, residual {:?}: y[{i}] = {}, expected {}",
+                self.outputs,
+                self.y,
+                self.epilogue,
+                self.residual.as_ref().map(|r| r.view().dtype()),
+                found.get(i),
+                expected.get(i),
+            );
+        }
+    }
+}
+
+/// Finishes rows from registers in the unpacked order, each row both ways.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+unsafe fn unpacked(finish: &Finish<'_>, outputs: usize, sums: &[f32], stride: usize) {
+    use super::x86_avx512::Columns;
+    use core::arch::x86_64::*;
+
+    for first in (0..outputs).step_by(64) {
+        let columns = Columns::<4, true>::new(finish, first, outputs - first);
+        for row in 0..ROWS {
+            let mut natural = [0.0; 64];
+            let count = (outputs - first).min(64);
+            natural[..count].copy_from_slice(&sums[row * stride + first..][..count]);
+            let order = |n: usize, i: usize| natural[i / 4 * 16 + 4 * n + i % 4];
+            let t = core::array::from_fn(|n| {
+                let register: [f32; 16] = core::array::from_fn(|i| order(n, i));
+                // SAFETY: 16 floats.
+                unsafe { _mm512_loadu_ps(register.as_ptr()) }
+            });
+            // SAFETY: the caller's promises.
+            unsafe {
+                let known = row % 2 == 0
+                    && finish.common().is_some_and(|kind| {
+                        common!(kind, true, C => columns.common_row::<C>(row, t))
+                            || common!(kind, false, C => columns.common_row::<C>(row, t))
+                    });
+                if !known {
+                    columns.row(row, t);
+                }
+            }
+        }
+    }
 }

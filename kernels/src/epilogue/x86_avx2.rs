@@ -63,9 +63,8 @@ impl Finish<'_> {
     }
 }
 
-/// An epilogue that layers often have, known when compiling: with a bias, to i8
-/// (`I8`) or f32, with a residual of the output's type or none, and one of the
-/// activations below.
+/// An epilogue that layers often have, known when compiling: to i8 (`I8`) or f32,
+/// with a residual of the output's type or none, and one of the activations below.
 pub(crate) struct Known<const I8: bool, const RESIDUAL: bool, const ACTIVATION: u8>;
 
 pub(crate) const IDENTITY: u8 = 0;
@@ -93,7 +92,7 @@ macro_rules! common {
         use $crate::epilogue::{CLIP, IDENTITY, Known, RELU};
         let kind = $kind;
         match (kind.residual, kind.activation) {
-            _ if kind.i8 != $i8 || !kind.bias => false,
+            _ if kind.i8 != $i8 => false,
             (false, UnaryKind::Identity) => {
                 type $type = Known<$i8, false, IDENTITY>;
                 $call;
@@ -129,7 +128,6 @@ pub(crate) use common;
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct CommonKind {
     pub(crate) i8: bool,
-    pub(crate) bias: bool,
     pub(crate) residual: bool,
     pub(crate) activation: UnaryKind,
 }
@@ -138,9 +136,9 @@ impl Finish<'_> {
     /// The [`Common`] epilogue that this is, if it is one.
     pub(crate) fn common(&self) -> Option<CommonKind> {
         let i8 = match &self.y {
-            Out::I8(_) => true,
+            Out::I8(_) if self.bounds().is_some() => true,
             Out::F32(_) => false,
-            Out::I16(_) => return None,
+            _ => return None,
         };
         let residual = match self.residual.map(|r| r.values) {
             None => false,
@@ -150,7 +148,6 @@ impl Finish<'_> {
         };
         Some(CommonKind {
             i8,
-            bias: self.bias.is_some(),
             residual,
             activation: self.activation.kind,
         })
@@ -175,7 +172,8 @@ impl<'a, const N: usize> Columns<'a, N> {
     #[inline]
     pub(crate) fn new(finish: &'a Finish<'a>, first: usize) -> Self {
         let mut scale = [_mm256_set1_ps(finish.x_scale); N];
-        let mut bias = [_mm256_setzero_ps(); N];
+        // Changes no value when it is added.
+        let mut bias = [_mm256_set1_ps(-0.0); N];
         for n in 0..N {
             if let Some(w_scale) = finish.w_scale {
                 scale[n] = _mm256_mul_ps(scale[n], load(&w_scale[first + n * LANES..]));
@@ -244,9 +242,7 @@ impl<'a, const N: usize> Columns<'a, N> {
         let at = row * finish.outputs + self.first;
         for (n, t) in t.iter_mut().enumerate() {
             *t = _mm256_mul_ps(*t, self.scale[n]);
-            if finish.bias.is_some() {
-                *t = _mm256_add_ps(*t, self.bias[n]);
-            }
+            *t = _mm256_add_ps(*t, self.bias[n]);
         }
         if let Some(Residual { values, .. }) = &finish.residual {
             for (n, t) in t.iter_mut().enumerate() {

@@ -131,8 +131,8 @@ pub(crate) trait Tile {
         false
     }
 
-    /// The epilogue of `rows` x `outputs`; `sums` has rows of
-    /// `BLOCKS * 16` floats.
+    /// The epilogue of `rows` x `outputs`; `sums` has rows of `BLOCKS * 16` of
+    /// what [`add`](Self::add) leaves after the last chunk.
     ///
     /// # Safety
     ///
@@ -196,7 +196,7 @@ pub(crate) struct Chunk<'a> {
     /// Of each row.
     pub(crate) row_sums: &'a [i32],
     /// `ROWS * BLOCKS` times 64 bytes: what a tile likes between chunks, and
-    /// after the last one the sums, `[rows][BLOCKS * 16]` f32.
+    /// after the last one `[rows][BLOCKS * 16]` sums as its `finish` takes them.
     pub(crate) sums: *mut u8,
     /// Whether this is the first chunk: `sums` are undefined.
     pub(crate) first: bool,

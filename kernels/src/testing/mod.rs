@@ -58,7 +58,9 @@ impl Rng {
 /// Random weights that an integer codec holds.
 pub(crate) fn integers(codec: Codec, len: usize, rng: &mut Rng) -> Vec<i8> {
     match codec {
-        Codec::I8 => (0..len).map(|_| rng.below(255) as i8 - 127).collect(),
+        Codec::I8 => (0..len)
+            .map(|_| (rng.below(255) as i32 - 127) as i8)
+            .collect(),
         Codec::N12 => {
             let mut pairs = vec![[0, 0]; len / 2];
             for pair in &mut pairs {

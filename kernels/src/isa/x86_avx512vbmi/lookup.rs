@@ -144,7 +144,9 @@ impl Tile for N12 {
         sums: *mut f32,
     ) {
         // SAFETY: the caller's promises; a row of sums has BLOCKS blocks.
-        unsafe { finish.x86_avx2_rows(rows, outputs, sums, BLOCKS * BLOCK) };
+        unsafe {
+            finish.x86_avx512_rows::<true>(rows, outputs, sums.cast(), BLOCKS * BLOCK);
+        }
     }
 }
 
@@ -216,10 +218,7 @@ unsafe fn add<const R: usize, const B: usize>(chunk: &Chunk<'_>, from: usize) {
         }
     }
     for (r, sum) in sum.into_iter().enumerate() {
-        for (b, mut sum) in sum.into_iter().enumerate() {
-            if chunk.last {
-                sum = _mm512_castps_si512(_mm512_cvtepi32_ps(sum));
-            }
+        for (b, sum) in sum.into_iter().enumerate() {
             // SAFETY: as above.
             unsafe { _mm512_storeu_si512(chunk.sums.add(place(from + r, b)).cast(), sum) };
         }

@@ -37,7 +37,7 @@ pub(crate) enum WideI8 {}
 
 /// A tile over the panels of AVX2's tile of that name.
 macro_rules! tile {
-    ($name:ident, $products:ident, { $($more:item)* }) => {
+    ($name:ident, $products:ident, $integer:literal, { $($more:item)* }) => {
         impl Tile for $name {
             type X = <avx2::$name as Tile>::X;
             type Row = <avx2::$name as Tile>::Row;
@@ -96,19 +96,26 @@ macro_rules! tile {
                 sums: *mut f32,
             ) {
                 // SAFETY: the caller's promises; a row of sums has BLOCKS blocks.
-                unsafe { finish.x86_avx2_rows(rows, outputs, sums, BLOCKS * BLOCK) };
+                unsafe {
+                    finish.x86_avx512_rows::<$integer>(
+                        rows,
+                        outputs,
+                        sums.cast(),
+                        BLOCKS * BLOCK,
+                    );
+                }
             }
         }
     };
 }
 
-tile!(F32, add_f32, {});
+tile!(F32, add_f32, false, {});
 
-tile!(I16, add_i16, {});
+tile!(I16, add_i16, true, {});
 
-tile!(WideI8, add_i16, {});
+tile!(WideI8, add_i16, true, {});
 
-tile!(I8, add_i8, {
+tile!(I8, add_i8, true, {
     #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
     unsafe fn row_sums(segments: &Segments, sums: &mut [i32]) {
         let ones = _mm512_set1_epi8(1);
@@ -266,10 +273,7 @@ unsafe fn add_i16<const R: usize, const B: usize>(chunk: &Chunk<'_>) {
         }
     }
     for (r, sum) in sum.into_iter().enumerate() {
-        for (b, mut sum) in sum.into_iter().enumerate() {
-            if chunk.last {
-                sum = _mm512_castps_si512(_mm512_cvtepi32_ps(sum));
-            }
+        for (b, sum) in sum.into_iter().enumerate() {
             // SAFETY: the caller's promise.
             unsafe { store_sum(chunk, r, b, sum) };
         }
@@ -307,7 +311,6 @@ unsafe fn add_i8<const R: usize, const B: usize>(chunk: &Chunk<'_>) {
         for (b, mut sum) in sum.into_iter().enumerate() {
             if chunk.last {
                 sum = _mm512_sub_epi32(sum, _mm512_set1_epi32(chunk.row_sums[r]));
-                sum = _mm512_castps_si512(_mm512_cvtepi32_ps(sum));
             }
             // SAFETY: the caller's promise.
             unsafe { store_sum(chunk, r, b, sum) };
