@@ -7,11 +7,13 @@
 
 pub mod calibrate;
 pub mod cli;
+pub mod data;
 pub mod emit;
 pub mod golden;
 pub mod host;
 pub mod import;
 pub mod ir;
+pub mod nearest;
 pub mod ops;
 pub mod pack;
 pub mod passes;

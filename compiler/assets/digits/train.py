@@ -136,8 +136,9 @@ def main():
     net = train(x[TEST_IMAGES:], y[TEST_IMAGES:])
     path = HERE / "digits.onnx"
     export(net, path)
-    (HERE / "test_images.bin").write_bytes(images[:TEST_IMAGES].astype(np.uint8).tobytes())
-    (HERE / "test_labels.bin").write_bytes(labels[:TEST_IMAGES].astype(np.uint8).tobytes())
+    for split, rows in (("test", slice(TEST_IMAGES)), ("train", slice(TEST_IMAGES, None))):
+        (HERE / f"{split}_images.bin").write_bytes(images[rows].astype(np.uint8).tobytes())
+        (HERE / f"{split}_labels.bin").write_bytes(labels[rows].astype(np.uint8).tobytes())
 
     session = onnxruntime.InferenceSession(path)
     seen = [session.run(None, {"image": x[i : i + 1].numpy()})[0].argmax() for i in range(TEST_IMAGES)]
