@@ -1,0 +1,83 @@
+//! Integers and scales for the weights of one output that are floats. All
+//! weights must be finite.
+
+/// The threshold and scale of Ternary Weight Networks (Li, Zhang and Liu 2016,
+/// arXiv:1605.04711) as the exact minimum of the squared error, and not by the
+/// 0.7 rule of that paper. Writes the trits and returns the scale.
+///
+/// If the `k` largest magnitudes stay, the best scale is their mean `S_k / k`,
+/// and the error is `|w|^2 - S_k^2 / k`: sort, and take the `k` with the largest
+/// `S_k^2 / k`. Of equal magnitudes the earlier stays first.
+///
+/// # Panics
+/// If the slices' lengths differ.
+pub fn threshold(weights: &[f32], trits: &mut [i8]) -> f32 {
+    assert_eq!(weights.len(), trits.len());
+    // The bits of a magnitude order as its value; the position breaks ties.
+    let mut order: Vec<u64> = (0u64..)
+        .zip(weights)
+        .map(|(i, w)| u64::from(!w.abs().to_bits()) << 32 | i)
+        .collect();
+    order.sort_unstable();
+    let at = |entry: u64| entry as u32 as usize;
+    let (mut sum, mut best, mut keep, mut mean) = (0f64, 0f64, 0, 0f64);
+    for (i, &entry) in order.iter().enumerate() {
+        sum += f64::from(weights[at(entry)].abs());
+        let gain = sum * sum / (i + 1) as f64;
+        if gain > best {
+            (best, keep, mean) = (gain, i + 1, sum / (i + 1) as f64);
+        }
+    }
+    trits.fill(0);
+    for &entry in &order[..keep] {
+        trits[at(entry)] = if weights[at(entry)] > 0.0 { 1 } else { -1 };
+    }
+    mean as f32
+}
+
+/// Of each pair of weights the larger in magnitude stays, the first where they
+/// are equal, as plus or minus the mean magnitude of those that stay. Writes the
+/// trits and returns the scale.
+///
+/// Pairs are those of two consecutive input channels: weights `i` and `i +
+/// apart` for the first `apart` of each `2 * apart`. `apart` is 1 where channels
+/// are innermost, and the number of taps where they are outside the window.
+///
+/// # Panics
+/// If the slices' lengths differ or are no multiple of `2 * apart`.
+pub fn one_of_two(weights: &[f32], apart: usize, trits: &mut [i8]) -> f32 {
+    assert_eq!(weights.len(), trits.len());
+    assert!(apart > 0 && weights.len().is_multiple_of(2 * apart));
+    let mut sum = 0f64;
+    for (pairs, trits) in weights
+        .chunks_exact(2 * apart)
+        .zip(trits.chunks_exact_mut(2 * apart))
+    {
+        for i in 0..apart {
+            let pair = [pairs[i], pairs[i + apart]];
+            let stays = (pair[1].abs() > pair[0].abs()) as usize;
+            trits[i + apart * (1 - stays)] = 0;
+            trits[i + apart * stays] = if pair[stays] < 0.0 { -1 } else { 1 };
+            sum += f64::from(pair[stays].abs());
+        }
+    }
+    (2.0 * sum / weights.len().max(1) as f64) as f32
+}
+
+/// 8-bit weights, symmetric: the scale is the largest magnitude over 127.
+/// Rounded half to even. Writes the integers and returns the scale, 0 where all
+/// weights are too small to be divided by theirs.
+///
+/// # Panics
+/// If the slices' lengths differ.
+pub fn int8(weights: &[f32], integers: &mut [i8]) -> f32 {
+    assert_eq!(weights.len(), integers.len());
+    let largest = weights.iter().fold(0f32, |max, v| max.max(v.abs()));
+    let scale = largest / 127.0;
+    let scale = if scale.is_normal() { scale } else { 0.0 };
+    for (q, w) in integers.iter_mut().zip(weights) {
+        let t = if scale > 0.0 { w / scale } else { 0.0 };
+        *q = t.round_ties_even().clamp(-127.0, 127.0) as i8;
+    }
+    scale
+}
