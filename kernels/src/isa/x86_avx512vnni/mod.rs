@@ -1,10 +1,11 @@
 //! AVX-512 with F, BW, DQ, VL and VNNI: tiles of 512-bit registers, one for the
-//! sums of a block, over the panels of AVX2, a group of which is one register
-//! too. Decoding and the epilogue are AVX2's.
+//! sums of a block, over panels of AVX2's forms, a group of which is one register
+//! too. The epilogue is AVX2's.
 
 use super::product::Tiles;
 pub(crate) use tile::{F32, I8, I16, WideI8};
 
+mod panel;
 mod tile;
 
 /// AVX-512 VNNI.

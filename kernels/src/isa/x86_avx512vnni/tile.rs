@@ -11,6 +11,7 @@
 //! A tile of fewer rows is computed as one of 1, 2, 4 or 8 of which the last are
 //! the last row again; nobody reads those sums.
 
+use super::panel::{Codes, Floats, Words, decode};
 use crate::epilogue::Finish;
 use crate::isa::x86_avx2::tile as avx2;
 use crate::layout::BLOCK;
@@ -37,7 +38,7 @@ pub(crate) enum WideI8 {}
 
 /// A tile over the panels of AVX2's tile of that name.
 macro_rules! tile {
-    ($name:ident, $products:ident, $integer:literal, { $($more:item)* }) => {
+    ($name:ident, $form:ident, $products:ident, $integer:literal, { $($more:item)* }) => {
         impl Tile for $name {
             type X = <avx2::$name as Tile>::X;
             type Row = <avx2::$name as Tile>::Row;
@@ -58,6 +59,7 @@ macro_rules! tile {
                 avx2::$name::gather(x, row);
             }
 
+            #[target_feature(enable = "avx512f,avx512bw")]
             unsafe fn decode(
                 codec: Codec,
                 matrix: &Matrix,
@@ -66,7 +68,7 @@ macro_rules! tile {
                 panel: *mut u8,
             ) {
                 // SAFETY: the caller's promises are the same.
-                unsafe { avx2::$name::decode(codec, matrix, block, part, panel) };
+                unsafe { decode::<$form>(codec, matrix, block, part, panel) };
             }
 
             #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
@@ -109,13 +111,13 @@ macro_rules! tile {
     };
 }
 
-tile!(F32, add_f32, false, {});
+tile!(F32, Floats, add_f32, false, {});
 
-tile!(I16, add_i16, true, {});
+tile!(I16, Words, add_i16, true, {});
 
-tile!(WideI8, add_i16, true, {});
+tile!(WideI8, Words, add_i16, true, {});
 
-tile!(I8, add_i8, true, {
+tile!(I8, Codes, add_i8, true, {
     #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
     unsafe fn row_sums(segments: &Segments, sums: &mut [i32]) {
         let ones = _mm512_set1_epi8(1);

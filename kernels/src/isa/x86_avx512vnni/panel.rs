@@ -1,0 +1,427 @@
+//! Decoded panels, in the forms of [`x86_avx2::panel`](crate::isa::x86_avx2::panel),
+//! 64 weights at a time.
+//!
+//! A *quad* is 16 outputs x four consecutive k as signed bytes: byte `4 * o + j`
+//! is the weight of output `o` at the quad's k number `j`. Every integer codec is
+//! unpacked to quads, which a [`Form`] stores; `k` that do not fill one wait for
+//! the next. Weights that fill up the last group of a part are 0.
+
+use crate::layout::{BLOCK, PANEL_BYTES, n12, t2, t5};
+use crate::product::tiled::Part;
+use crate::{Codec, Matrix};
+use core::arch::x86_64::*;
+use core::marker::PhantomData;
+
+/// f32 weights, `[k][16 outputs]`.
+pub(super) enum Floats {}
+/// i16 weights, `[k / 2][16 outputs][2]`.
+pub(super) enum Words {}
+/// u8 weights plus one, `[k / 4][16 outputs][4]`.
+pub(super) enum Codes {}
+
+/// How a panel stores quads.
+pub(super) trait Form {
+    /// Bytes of a quad.
+    const QUAD: usize;
+
+    /// Stores the first `count` k of a quad, the other ones of which are 0.
+    ///
+    /// # Safety
+    ///
+    /// The CPU has AVX-512 F and BW; `to` has room for `count` k, rounded up to
+    /// whole registers.
+    unsafe fn store(to: *mut u8, quad: __m512i, count: usize);
+
+    /// Stores the four quads of a t2 panel.
+    ///
+    /// # Safety
+    ///
+    /// As for [`store`](Self::store), with room for all.
+    unsafe fn store_t2(to: *mut u8, panel: __m512i);
+}
+
+/// The most quads that a packed panel has.
+const MOST: usize = 8;
+/// Bytes of a register.
+const BYTES: usize = 64;
+
+/// Decodes some of a block's weights, of an integer codec or f16, into `panel`;
+/// f16 for [`Floats`] alone.
+///
+/// # Safety
+///
+/// The CPU has AVX-512 F and BW; `block` is a block of the array, `part` lies in
+/// it, its channels begin at a multiple of 16, and `panel` has room for the
+/// part's taps and channels, rounded up to whole registers.
+#[target_feature(enable = "avx512f,avx512bw")]
+pub(super) unsafe fn decode<F: Form>(
+    codec: Codec,
+    matrix: &Matrix,
+    block: &[u8],
+    part: &Part,
+    panel: *mut u8,
+) {
+    let mut stream = Stream::<F>::new(panel);
+    // SAFETY: the caller's promises, for each of the taps.
+    unsafe {
+        match codec {
+            Codec::T2 => ternary(&mut stream, codec, t2::PANEL_K / 4, matrix, block, part),
+            Codec::T5 => ternary(&mut stream, codec, t5::PANEL_K / 4, matrix, block, part),
+            Codec::N12 => ternary(&mut stream, codec, n12::PANEL_K / 4, matrix, block, part),
+            Codec::I8 => {
+                for rows in dense_rows(matrix, block, part, BLOCK) {
+                    for rows in rows.chunks(4 * BLOCK) {
+                        stream.push(dense_quad(rows), rows.len() / BLOCK);
+                    }
+                }
+            }
+            Codec::F16 => {
+                let mut to = panel;
+                for rows in dense_rows(matrix, block, part, 2 * BLOCK) {
+                    for row in rows.as_chunks::<{ 2 * BLOCK }>().0 {
+                        let row = _mm512_cvtph_ps(_mm256_loadu_si256(row.as_ptr().cast()));
+                        _mm512_storeu_ps(to.cast(), row);
+                        to = to.add(BYTES);
+                    }
+                }
+            }
+            Codec::Plain | Codec::F32 => {}
+        }
+        stream.flush();
+    }
+}
+
+/// The packed rows of each of a part's taps, for a dense codec with rows of
+/// `len` bytes.
+fn dense_rows<'a>(
+    matrix: &Matrix,
+    block: &'a [u8],
+    part: &Part,
+    len: usize,
+) -> impl Iterator<Item = &'a [u8]> {
+    let (stride, channels) = (matrix.channels, part.channels.clone());
+    part.taps.clone().map(move |tap| {
+        let first = tap * stride + channels.start;
+        &block[first * len..][..channels.len() * len]
+    })
+}
+
+/// Streams a part of a block of a ternary codec, whose panels have `count` quads.
+///
+/// # Safety
+///
+/// As for [`decode`].
+#[target_feature(enable = "avx512f,avx512bw")]
+unsafe fn ternary<F: Form>(
+    stream: &mut Stream<F>,
+    codec: Codec,
+    count: usize,
+    matrix: &Matrix,
+    block: &[u8],
+    part: &Part,
+) {
+    for tap in part.taps.clone() {
+        let mut left = part.channels.len();
+        let first = (tap * matrix.tap_stride() + part.channels.start) / 4;
+        let (mut at, mut skipped) = (first / count, first % count);
+        while left > 0 {
+            let panel = &block[at * PANEL_BYTES..][..PANEL_BYTES];
+            // SAFETY: 64 bytes, and the caller promises room for the part.
+            unsafe {
+                let panel = _mm512_loadu_si512(panel.as_ptr().cast());
+                if codec == Codec::T2 && left >= t2::PANEL_K && stream.count == 0 {
+                    // Channels begin at a multiple of a t2 panel's k.
+                    stream.push_t2(panel);
+                    left -= t2::PANEL_K;
+                } else {
+                    let quads = match codec {
+                        Codec::T5 => digits(panel),
+                        Codec::N12 => pairs(panel),
+                        _ => fields(panel),
+                    };
+                    for quad in &quads[skipped..count] {
+                        let taken = left.min(4);
+                        stream.push(*quad, taken);
+                        left -= taken;
+                    }
+                }
+            }
+            (at, skipped) = (at + 1, 0);
+        }
+    }
+}
+
+/// Quads on their way into a panel.
+struct Stream<F> {
+    to: *mut u8,
+    /// The k that do not fill a quad yet; the others are 0.
+    waiting: __m512i,
+    /// How many these are.
+    count: usize,
+    form: PhantomData<F>,
+}
+
+impl<F: Form> Stream<F> {
+    #[target_feature(enable = "avx512f")]
+    #[inline]
+    fn new(to: *mut u8) -> Self {
+        Stream {
+            to,
+            waiting: _mm512_setzero_si512(),
+            count: 0,
+            form: PhantomData,
+        }
+    }
+
+    /// Appends the first `count` k of a quad, at most 4.
+    ///
+    /// # Safety
+    ///
+    /// The CPU has AVX-512 F and BW; there is room.
+    #[target_feature(enable = "avx512f,avx512bw")]
+    #[inline]
+    unsafe fn push(&mut self, quad: __m512i, count: usize) {
+        if self.count == 0 && count == 4 {
+            // SAFETY: the caller's promise.
+            unsafe { F::store(self.to, quad, 4) };
+            self.to = self.to.wrapping_add(F::QUAD);
+            return;
+        }
+        let bits = |bytes: usize| _mm_cvtsi32_si128(8 * bytes as i32);
+        // A shift by 32 leaves nothing.
+        let dropped = bits(4 - count);
+        let quad = _mm512_srl_epi32(_mm512_sll_epi32(quad, dropped), dropped);
+        let placed = _mm512_sll_epi32(quad, bits(self.count));
+        self.waiting = _mm512_or_si512(self.waiting, placed);
+        let count = self.count + count;
+        if count < 4 {
+            self.count = count;
+            return;
+        }
+        // SAFETY: as above.
+        unsafe { F::store(self.to, self.waiting, 4) };
+        self.to = self.to.wrapping_add(F::QUAD);
+        self.waiting = _mm512_srl_epi32(quad, bits(4 - self.count));
+        self.count = count - 4;
+    }
+
+    /// Appends a t2 panel; no k wait.
+    ///
+    /// # Safety
+    ///
+    /// As for [`push`](Self::push).
+    #[target_feature(enable = "avx512f,avx512bw")]
+    #[inline]
+    unsafe fn push_t2(&mut self, panel: __m512i) {
+        // SAFETY: the caller's promise.
+        unsafe { F::store_t2(self.to, panel) };
+        self.to = self.to.wrapping_add(4 * F::QUAD);
+    }
+
+    /// Stores the k that still wait.
+    ///
+    /// # Safety
+    ///
+    /// As for [`push`](Self::push).
+    #[target_feature(enable = "avx512f,avx512bw")]
+    #[inline]
+    unsafe fn flush(self) {
+        if self.count > 0 {
+            // SAFETY: the caller's promise.
+            unsafe { F::store(self.to, self.waiting, self.count) };
+        }
+    }
+}
+
+/// The weights of a t2 panel. A nibble holds two fields; each of them has a table.
+#[target_feature(enable = "avx512f,avx512bw")]
+#[inline]
+fn fields(panel: __m512i) -> [__m512i; MOST] {
+    let nibble = _mm512_set1_epi8(15);
+    let lower = _mm512_set1_epi32(i32::from_le_bytes([-1i8 as u8, 0, 1, 2]));
+    let upper = _mm512_set4_epi32(0x0202_0202, 0x0101_0101, 0, -1);
+    let first = _mm512_and_si512(panel, nibble);
+    let second = _mm512_and_si512(_mm512_srli_epi16::<4>(panel), nibble);
+    let mut quads = [_mm512_setzero_si512(); MOST];
+    quads[0] = _mm512_shuffle_epi8(lower, first);
+    quads[1] = _mm512_shuffle_epi8(upper, first);
+    quads[2] = _mm512_shuffle_epi8(lower, second);
+    quads[3] = _mm512_shuffle_epi8(upper, second);
+    quads
+}
+
+/// The weights of a t5 panel: `byte / 3^i`, modulo 3 except for the last, less one.
+#[target_feature(enable = "avx512f,avx512bw")]
+#[inline]
+fn digits(panel: __m512i) -> [__m512i; MOST] {
+    // x / 3 = x * 21846 >> 16 for every byte, as in AVX2's.
+    let third = _mm512_set1_epi16(21846);
+    let one = _mm512_set1_epi8(1);
+    let mut low = _mm512_and_si512(panel, _mm512_set1_epi16(0xff));
+    let mut high = _mm512_srli_epi16::<8>(panel);
+    let mut quotient = panel;
+    let mut quads = [_mm512_setzero_si512(); MOST];
+    for quad in &mut quads[..4] {
+        low = _mm512_mulhi_epu16(low, third);
+        high = _mm512_mulhi_epu16(high, third);
+        let next = _mm512_or_si512(low, _mm512_slli_epi16::<8>(high));
+        let three_times = _mm512_add_epi8(next, _mm512_add_epi8(next, next));
+        *quad = _mm512_sub_epi8(_mm512_sub_epi8(quotient, three_times), one);
+        quotient = next;
+    }
+    quads[4] = _mm512_sub_epi8(quotient, one);
+    quads
+}
+
+/// The weights of an n12 panel: every nibble is two pairs of an output.
+#[target_feature(enable = "avx512f,avx512bw")]
+#[inline]
+fn pairs(panel: __m512i) -> [__m512i; MOST] {
+    // Byte 0 of every output, four times.
+    let first = _mm512_set4_epi32(0x0c0c_0c0c, 0x0808_0808, 0x0404_0404, 0);
+    // Of the four, the first two show the lower pair and the last two the upper
+    // one; of each two, the first is the even k.
+    let lower = _mm512_set1_epi32(0x0000_0303);
+    let upper = _mm512_set1_epi32(0x0303_0000);
+    let odd = _mm512_set1_epi32(0x0400_0400);
+    // By the pair's bits, for the even k and for the odd one.
+    let weights = _mm512_set4_epi32(
+        0,
+        0,
+        i32::from_le_bytes([0, 1, 0, -1i8 as u8]),
+        i32::from_le_bytes([1, 0, -1i8 as u8, 0]),
+    );
+    let mut quads = [_mm512_setzero_si512(); MOST];
+    for (i, quad) in quads.iter_mut().enumerate() {
+        let byte = _mm512_add_epi8(first, _mm512_set1_epi8((i / 2) as i8));
+        let mut four = _mm512_shuffle_epi8(panel, byte);
+        if i % 2 == 1 {
+            four = _mm512_srli_epi16::<4>(four);
+        }
+        let low = _mm512_and_si512(four, lower);
+        let high = _mm512_and_si512(_mm512_srli_epi16::<2>(four), upper);
+        let index = _mm512_or_si512(_mm512_or_si512(low, high), odd);
+        *quad = _mm512_shuffle_epi8(weights, index);
+    }
+    quads
+}
+
+/// At most four rows of an i8 block; k that are not there are 0.
+#[target_feature(enable = "avx512f,avx512bw")]
+#[inline]
+fn dense_quad(rows: &[u8]) -> __m512i {
+    let mut k = [_mm_setzero_si128(); 4];
+    for (k, row) in k.iter_mut().zip(rows.as_chunks::<BLOCK>().0) {
+        // SAFETY: 16 bytes.
+        *k = unsafe { _mm_loadu_si128(row.as_ptr().cast()) };
+    }
+    let low = [_mm_unpacklo_epi8(k[0], k[1]), _mm_unpacklo_epi8(k[2], k[3])];
+    let high = [_mm_unpackhi_epi8(k[0], k[1]), _mm_unpackhi_epi8(k[2], k[3])];
+    let mut quad = _mm512_castsi128_si512(_mm_unpacklo_epi16(low[0], low[1]));
+    quad = _mm512_inserti32x4::<1>(quad, _mm_unpackhi_epi16(low[0], low[1]));
+    quad = _mm512_inserti32x4::<2>(quad, _mm_unpacklo_epi16(high[0], high[1]));
+    _mm512_inserti32x4::<3>(quad, _mm_unpackhi_epi16(high[0], high[1]))
+}
+
+impl Form for Floats {
+    const QUAD: usize = 4 * BYTES;
+
+    #[target_feature(enable = "avx512f,avx512bw")]
+    #[inline]
+    unsafe fn store(to: *mut u8, quad: __m512i, count: usize) {
+        let left = [24, 16, 8, 0].map(|bits| _mm_cvtsi32_si128(bits));
+        for (j, left) in left.into_iter().enumerate().take(count) {
+            let weights = _mm512_srai_epi32::<24>(_mm512_sll_epi32(quad, left));
+            // SAFETY: the caller promises room for `count` rows.
+            unsafe { _mm512_storeu_ps(to.add(j * BYTES).cast(), _mm512_cvtepi32_ps(weights)) };
+        }
+    }
+
+    #[target_feature(enable = "avx512f,avx512bw")]
+    #[inline]
+    unsafe fn store_t2(to: *mut u8, panel: __m512i) {
+        // The lowest four bits of a lane are an index: two fields, each of which
+        // has a table.
+        let lower = _mm512_set4_ps(2.0, 1.0, 0.0, -1.0);
+        let upper = _mm512_setr_ps(
+            -1.0, -1.0, -1.0, -1.0, 0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 1.0, 1.0, 2.0, 2.0, 2.0, 2.0,
+        );
+        for nibble in 0..8 {
+            let index = _mm512_srl_epi32(panel, _mm_cvtsi32_si128(4 * nibble));
+            // Nibble 2j has the fields k = j and 4 + j, the next one 8 + j and 12 + j.
+            let k = (nibble as usize) / 2 + (nibble as usize) % 2 * 8;
+            // SAFETY: the caller promises room for 16 rows.
+            unsafe {
+                let row = _mm512_permutexvar_ps(index, lower);
+                _mm512_storeu_ps(to.add(k * BYTES).cast(), row);
+                let row = _mm512_permutexvar_ps(index, upper);
+                _mm512_storeu_ps(to.add((k + 4) * BYTES).cast(), row);
+            }
+        }
+    }
+}
+
+/// Bytes 2 * `pair` and 2 * `pair` + 1 of every output, as the upper halves of words.
+#[target_feature(enable = "avx512f,avx512bw")]
+#[inline]
+fn spread(quad: __m512i, pair: i32) -> __m512i {
+    let first = _mm512_set1_epi32(0x01_80_00_80 + 0x02_00_02_00 * pair);
+    let outputs = _mm512_set4_epi32(0x0c00_0c00, 0x0800_0800, 0x0400_0400, 0);
+    _mm512_shuffle_epi8(quad, _mm512_add_epi32(first, outputs))
+}
+
+impl Form for Words {
+    const QUAD: usize = 2 * BYTES;
+
+    #[target_feature(enable = "avx512f,avx512bw")]
+    #[inline]
+    unsafe fn store(to: *mut u8, quad: __m512i, count: usize) {
+        for pair in 0..count.div_ceil(2) {
+            let weights = _mm512_srai_epi16::<8>(spread(quad, pair as i32));
+            // SAFETY: the caller promises room for `count` k, rounded up to two.
+            unsafe { _mm512_storeu_si512(to.add(pair * BYTES).cast(), weights) };
+        }
+    }
+
+    #[target_feature(enable = "avx512f,avx512bw")]
+    #[inline]
+    unsafe fn store_t2(to: *mut u8, panel: __m512i) {
+        // The lowest five bits of a lane are an index, of which a field is two.
+        let table = _mm512_set1_epi64(0x0002_0001_0000_ffff);
+        for pair in 0..2 {
+            let words = spread(panel, pair);
+            for field in 0..4 {
+                let shift = _mm_cvtsi32_si128(8 + 2 * field);
+                let index = _mm512_srl_epi16(words, shift);
+                let weights = _mm512_permutexvar_epi16(index, table);
+                let at = (2 * field + pair) as usize * BYTES;
+                // SAFETY: the caller promises room for 16 k.
+                unsafe { _mm512_storeu_si512(to.add(at).cast(), weights) };
+            }
+        }
+    }
+}
+
+impl Form for Codes {
+    const QUAD: usize = BYTES;
+
+    #[target_feature(enable = "avx512f,avx512bw")]
+    #[inline]
+    unsafe fn store(to: *mut u8, quad: __m512i, _: usize) {
+        let codes = _mm512_add_epi8(quad, _mm512_set1_epi8(1));
+        // SAFETY: the caller promises room.
+        unsafe { _mm512_storeu_si512(to.cast(), codes) };
+    }
+
+    #[target_feature(enable = "avx512f,avx512bw")]
+    #[inline]
+    unsafe fn store_t2(to: *mut u8, panel: __m512i) {
+        for field in 0..4 {
+            let codes = _mm512_srl_epi16(panel, _mm_cvtsi32_si128(2 * field));
+            let codes = _mm512_and_si512(codes, _mm512_set1_epi8(3));
+            let at = field as usize * BYTES;
+            // SAFETY: the caller promises room for four quads.
+            unsafe { _mm512_storeu_si512(to.add(at).cast(), codes) };
+        }
+    }
+}
