@@ -8,12 +8,13 @@ pub struct Caps(u32);
 
 /// Name and bit of every extension that a kernel variant may need, and what no
 /// CPU has it without; the lesser of one architecture first.
-const NAMES: [(&str, Caps, Caps); 9] = [
+const NAMES: [(&str, Caps, Caps); 10] = [
     ("sse4.1", Caps::SSE41, Caps::SCALAR),
     ("avx2", Caps::AVX2, Caps::SSE41),
     ("avxvnni", Caps::AVXVNNI, UP_TO_AVX2),
     ("avx512vnni", Caps::AVX512VNNI, UP_TO_AVX2),
     ("avx512vbmi", Caps::AVX512VBMI, UP_TO_AVX512VNNI),
+    ("amxint8", Caps::AMXINT8, UP_TO_AVX512VBMI),
     ("neon", Caps::NEON, Caps::SCALAR),
     ("dotprod", Caps::DOTPROD, Caps::NEON),
     ("i8mm", Caps::I8MM, UP_TO_DOTPROD),
@@ -21,6 +22,7 @@ const NAMES: [(&str, Caps, Caps); 9] = [
 ];
 const UP_TO_AVX2: Caps = Caps::SSE41.union(Caps::AVX2);
 const UP_TO_AVX512VNNI: Caps = UP_TO_AVX2.union(Caps::AVX512VNNI);
+const UP_TO_AVX512VBMI: Caps = UP_TO_AVX512VNNI.union(Caps::AVX512VBMI);
 const UP_TO_DOTPROD: Caps = Caps::NEON.union(Caps::DOTPROD);
 
 impl Caps {
@@ -45,6 +47,9 @@ impl Caps {
     pub const AVX512VNNI: Caps = Caps(1 << 7);
     /// x86 AVX-512 VBMI, on top of [`AVX512VNNI`](Self::AVX512VNNI).
     pub const AVX512VBMI: Caps = Caps(1 << 8);
+    /// x86 AMX tiles of bytes, on top of [`AVX512VBMI`](Self::AVX512VBMI), where
+    /// the operating system lets this process use them.
+    pub const AMXINT8: Caps = Caps(1 << 9);
 
     /// Whether all of `needs` are present.
     pub const fn has(self, needs: Caps) -> bool {
@@ -68,6 +73,9 @@ impl Caps {
     /// On AArch64, `dotprod` and `i8mm` are found on Linux and Android from
     /// kernel 4.11 on, and on Apple's systems; elsewhere they count if the
     /// compiler was told that they are there.
+    ///
+    /// AMX's registers must be asked for on Linux, once for all threads of the
+    /// process, which the first call does; elsewhere they do not count.
     pub fn detect() -> Caps {
         detect()
     }
@@ -170,19 +178,23 @@ fn ask() -> Caps {
     const VBMI: u32 = 1 << 1;
     const VNNI: u32 = 1 << 11;
     const AVXVNNI: u32 = 1 << 4;
+    const AMX_TILE: u32 = 1 << 24;
+    const AMX_INT8: u32 = 1 << 25;
     /// The operating system saves the XMM and the YMM registers.
     const XMM_YMM: u64 = 0b110;
     /// It saves the mask registers, the upper halves of ZMM0..16, and ZMM16..32.
     const MASKS_ZMM: u64 = 0b1110_0000;
+    /// It saves the tiles' configuration and data.
+    const TILES: u64 = 0b11 << 17;
 
     let has = |word: u32, bits: u32| word & bits == bits;
     let last_leaf = __cpuid(0).eax;
     let features = if last_leaf >= 1 { __cpuid(1).ecx } else { 0 };
-    // Of leaf 7: EBX and ECX of its first part, EAX of its second.
-    let mut extended = [0; 3];
+    // Of leaf 7: EBX, ECX and EDX of its first part, EAX of its second.
+    let mut extended = [0; 4];
     if last_leaf >= 7 {
         let first = __cpuid_count(7, 0);
-        (extended[0], extended[1]) = (first.ebx, first.ecx);
+        (extended[0], extended[1], extended[3]) = (first.ebx, first.ecx, first.edx);
         if first.eax >= 1 {
             extended[2] = __cpuid_count(7, 1).eax;
         }
@@ -205,11 +217,52 @@ fn ask() -> Caps {
                 caps = caps.union(Caps::AVX512VNNI);
                 if has(extended[1], VBMI) {
                     caps = caps.union(Caps::AVX512VBMI);
+                    if saved & TILES == TILES
+                        && has(extended[3], AMX_TILE | AMX_INT8)
+                        && tiles_allowed()
+                    {
+                        caps = caps.union(Caps::AMXINT8);
+                    }
                 }
             }
         }
     }
     caps
+}
+
+/// Asks Linux for the tiles' data, which it does not give to processes that did
+/// not: `arch_prctl(ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA)`, from Linux 5.16 on
+/// (Documentation/arch/x86/xstate.rst). It refuses where a signal stack would be
+/// too small for them.
+#[cfg(all(target_arch = "x86_64", target_os = "linux", not(miri)))]
+fn tiles_allowed() -> bool {
+    const ARCH_PRCTL: usize = 158;
+    const ARCH_REQ_XCOMP_PERM: usize = 0x1023;
+    const XFEATURE_XTILEDATA: usize = 18;
+    let result: isize;
+    // SAFETY: the call takes two numbers and no memory; `syscall` changes the
+    // registers that are named here.
+    unsafe {
+        core::arch::asm!(
+            "syscall",
+            inlateout("rax") ARCH_PRCTL => result,
+            in("rdi") ARCH_REQ_XCOMP_PERM,
+            in("rsi") XFEATURE_XTILEDATA,
+            lateout("rcx") _,
+            lateout("r11") _,
+            options(nostack),
+        );
+    }
+    result == 0
+}
+
+#[cfg(all(
+    any(target_arch = "x86", target_arch = "x86_64"),
+    not(all(target_arch = "x86_64", target_os = "linux")),
+    not(miri)
+))]
+fn tiles_allowed() -> bool {
+    false
 }
 
 #[cfg(all(target_arch = "aarch64", not(miri)))]

@@ -15,6 +15,8 @@ mod scalar;
 #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
 mod wasm32_simd128;
 #[cfg(target_arch = "x86_64")]
+mod x86_amxint8;
+#[cfg(target_arch = "x86_64")]
 mod x86_avx2;
 #[cfg(target_arch = "x86_64")]
 mod x86_avx512vbmi;
@@ -30,6 +32,8 @@ mod tests;
 
 /// Every implementation, best first.
 pub(crate) static VARIANTS: &[Variant<Kernel<ImageRows>>] = &[
+    #[cfg(target_arch = "x86_64")]
+    x86_amxint8::VARIANT,
     #[cfg(target_arch = "x86_64")]
     x86_avx512vbmi::VARIANT,
     #[cfg(target_arch = "x86_64")]
@@ -182,6 +186,10 @@ impl ImageRows {
 }
 
 impl Rows for ImageRows {
+    fn shape(&self, _: usize) -> Conv2dShape {
+        self.shape
+    }
+
     fn kernel(&self) -> [usize; 2] {
         self.shape.kernel
     }

@@ -1,5 +1,6 @@
 //! Matrix product with packed weights: `y[m, n] = epilogue(sum_k x[m, k] * w[n, k])`.
 
+use crate::conv2d::Conv2dShape;
 use crate::product::{self, Kernel, Problem, Rows, Size};
 use crate::{Caps, Codec, Ctx, DType, Epilogue, Invalid, Matrix, Variant, View, ViewMut, Weights};
 
@@ -12,6 +13,8 @@ mod aarch64_neon;
 mod scalar;
 #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
 mod wasm32_simd128;
+#[cfg(target_arch = "x86_64")]
+mod x86_amxint8;
 #[cfg(target_arch = "x86_64")]
 mod x86_avx2;
 #[cfg(target_arch = "x86_64")]
@@ -28,6 +31,8 @@ mod tests;
 
 /// Every implementation, best first.
 pub(crate) static VARIANTS: &[Variant<Kernel<MatrixRows>>] = &[
+    #[cfg(target_arch = "x86_64")]
+    x86_amxint8::VARIANT,
     #[cfg(target_arch = "x86_64")]
     x86_avx512vbmi::VARIANT,
     #[cfg(target_arch = "x86_64")]
@@ -79,6 +84,22 @@ pub(crate) struct MatrixRows {
 }
 
 impl Rows for MatrixRows {
+    fn shape(&self, rows: usize) -> Conv2dShape {
+        Conv2dShape {
+            batch: 1,
+            input: [1, rows],
+            in_channels: self.k,
+            output: [1, rows],
+            out_channels: 1,
+            kernel: [1, 1],
+            stride: [1, 1],
+            dilation: [1, 1],
+            pad: [0, 0],
+            groups: 1,
+            transposed: false,
+        }
+    }
+
     fn kernel(&self) -> [usize; 2] {
         [1, 1]
     }

@@ -21,6 +21,8 @@ pub(crate) mod v128;
 #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
 pub(crate) mod wasm32_simd128;
 #[cfg(target_arch = "x86_64")]
+pub(crate) mod x86_amxint8;
+#[cfg(target_arch = "x86_64")]
 pub(crate) mod x86_avx2;
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod x86_avx512vbmi;

@@ -17,6 +17,7 @@
 //! refused; sums of valid weights then cannot overflow, and those of invalid
 //! ones wrap alike in every variant.
 
+use crate::conv2d::Conv2dShape;
 use crate::epilogue::{Epilogue, Finish};
 use crate::layout::{BLOCK, Matrix, Weights};
 use crate::par::{share, tasks_for};
@@ -54,6 +55,9 @@ pub const fn max_k(x: DType, codec: Codec) -> usize {
 /// Where the input of an output row lies.
 #[allow(dead_code, reason = "the scalar variant needs less")]
 pub(crate) trait Rows: Copy + Sync {
+    /// The convolution that this is, with so many output rows; its output
+    /// channels are not known here.
+    fn shape(&self, rows: usize) -> Conv2dShape;
     /// Height and width of the kernel, whose taps are counted row by row.
     fn kernel(&self) -> [usize; 2];
     /// Splits an output row's number into image, height and width.
@@ -165,6 +169,14 @@ impl<'a, R: Rows> Problem<'a, R> {
     /// The packed weights of a unit.
     pub(crate) fn block(&self, unit: usize) -> &'a [u8] {
         &self.weights[unit * self.block_len..][..self.block_len]
+    }
+
+    /// The packed weights of consecutive units.
+    #[cfg(target_arch = "x86_64")]
+    pub(crate) fn blocks(&self, units: Range<usize>) -> &'a [u8] {
+        self.weights
+            .get(units.start * self.block_len..units.end * self.block_len)
+            .unwrap_or(&[])
     }
 
     /// A unit's group and its block in it.

@@ -1,0 +1,250 @@
+//! How a product is cut into strips and tasks, and where a task's scratch lies.
+
+use super::panel::{self, Runs};
+use super::stage::{self, Form, Input};
+use super::tile;
+use crate::Ctx;
+use crate::conv2d::Conv2dShape;
+use crate::layout::BLOCK;
+use crate::par::{SCRATCH_ALIGN, Shared, each_once, share, tasks_for};
+use crate::product::{Problem, Rows, Size};
+use core::ops::Range;
+
+/// Bytes of k that a tile takes.
+pub(super) const CHUNK: usize = 64;
+/// Output rows of a tile, and of the two that are multiplied together.
+const TILE: usize = 16;
+pub(super) const ROWS: usize = 2 * TILE;
+/// Blocks that share staged rows and an epilogue.
+pub(super) const BLOCKS: usize = 4;
+/// Bytes of a tile.
+pub(super) const TILE_BYTES: usize = 1024;
+/// Bytes of the sums of `ROWS` rows.
+const SUMS: usize = ROWS * BLOCKS * BLOCK * 4;
+/// A strip's staged input stays below this where one line of output does: part
+/// of a second-level cache.
+const STAGE_BUDGET: usize = 256 << 10;
+
+/// A checked plan; see the [module](super).
+pub(super) struct Plan {
+    /// The convolution, of one group of `shape.groups`.
+    pub(super) shape: Conv2dShape,
+    pub(super) form: Form,
+    pub(super) runs: Runs,
+    /// Lines of a strip, as `form` counts them.
+    strip: usize,
+    /// Lines over the whole batch, and in an image.
+    lines: usize,
+    image_lines: usize,
+    units: usize,
+    by_units: bool,
+    tasks: usize,
+    /// Where the parts of a task's scratch begin, and its bytes.
+    panels: usize,
+    sums: usize,
+    offsets: usize,
+    task: usize,
+}
+
+impl Plan {
+    /// `None` where the sizes overflow or the product has no convolution's shape.
+    pub(super) fn new<R: Rows>(size: &Size, rows: &R, threads: usize) -> Option<Plan> {
+        let shape = Some(rows.shape(size.rows)).filter(|s| !s.transposed)?;
+        let form = Form::of(&shape, &size.matrix);
+        let runs = form.runs(&shape, &size.matrix);
+        let (image_lines, lines) = match form {
+            Form::Lines => (shape.output[0], shape.batch.checked_mul(shape.output[0])?),
+            // A line is a pair of tiles.
+            Form::Direct | Form::Rows => {
+                let lines = size.rows.div_ceil(ROWS);
+                (lines, lines)
+            }
+        };
+        let units = size.matrix.groups * size.matrix.blocks();
+        let (tasks, by_units) = Self::split(size, threads, lines);
+        // As many strips as that takes, but of like size.
+        let most = if by_units {
+            image_lines
+        } else {
+            lines.div_ceil(tasks).min(image_lines)
+        };
+        let mut strips = 1;
+        let staged = |strips: usize| form.bytes(&shape, &runs, most.div_ceil(strips));
+        while strips < most && staged(strips)? > STAGE_BUDGET {
+            strips += 1;
+        }
+        let strip = most.div_ceil(strips);
+
+        let mut end = staged(strips)?;
+        let mut part = |len: usize| {
+            let start = end.checked_next_multiple_of(SCRATCH_ALIGN)?;
+            end = start.checked_add(len)?;
+            Some(start)
+        };
+        let blocks = BLOCKS.min(size.matrix.blocks());
+        let panels = part(runs.bytes()?.checked_mul(blocks)?)?;
+        let sums = part(2 * SUMS)?;
+        let offsets = part(runs.chunks().checked_mul(size_of::<usize>())?)?;
+        let task = end.checked_next_multiple_of(SCRATCH_ALIGN)?;
+        Some(Plan {
+            shape,
+            form,
+            runs,
+            strip,
+            lines,
+            image_lines,
+            units,
+            by_units,
+            tasks,
+            panels,
+            sums,
+            offsets,
+            task,
+        })
+    }
+
+    /// Scratch bytes; `None` where that overflows.
+    pub(super) fn scratch(&self) -> Option<usize> {
+        self.task.checked_mul(self.tasks)
+    }
+
+    /// Number of tasks, and whether they differ in units rather than in lines.
+    /// Whoever has some of the units stages all of the input; whoever has some
+    /// of the lines decodes all weights.
+    fn split(size: &Size, threads: usize, lines: usize) -> (usize, bool) {
+        let units = size.matrix.groups * size.matrix.blocks();
+        let by_units = tasks_for(threads, units.div_ceil(2));
+        let by_lines = tasks_for(threads, lines);
+        // A block costs a tile's rows to decode; a tile's rows cost a block to stage.
+        let tiles = size.rows.div_ceil(TILE);
+        let cost =
+            |units: usize, tiles: usize| units as u128 * tiles as u128 + (units + tiles) as u128;
+        let units_cost = cost(units.div_ceil(2).div_ceil(by_units) * 2, tiles);
+        let lines_cost = cost(units, lines.div_ceil(by_lines) * tiles.div_ceil(lines));
+        if units_cost < lines_cost {
+            (by_units, true)
+        } else {
+            (by_lines, false)
+        }
+    }
+
+    /// Units and lines of a task.
+    fn share(&self, task: usize) -> (Range<usize>, Range<usize>) {
+        if self.by_units {
+            let pairs = share(self.units.div_ceil(2), self.tasks, task);
+            (
+                2 * pairs.start..(2 * pairs.end).min(self.units),
+                0..self.lines,
+            )
+        } else {
+            (0..self.units, share(self.lines, self.tasks, task))
+        }
+    }
+}
+
+/// Computes the product.
+///
+/// # Safety
+///
+/// The CPU has AMX with bytes and AVX-512 VBMI; the plan is the problem's.
+pub(super) unsafe fn run<R: Rows>(
+    ctx: &mut Ctx<'_>,
+    problem: &Problem<'_, R>,
+    plan: &Plan,
+    x: &[i8],
+) {
+    let scratch = Shared::new(&mut *ctx.scratch);
+    each_once(ctx.par, plan.tasks, &|i| {
+        // SAFETY: every task has a range of its own, and `each_once` runs a task
+        // no more than once.
+        let scratch = unsafe { scratch.part(i * plan.task..(i + 1) * plan.task) };
+        let aligned = scratch.as_ptr().addr().is_multiple_of(SCRATCH_ALIGN);
+        if scratch.len() < plan.task || !aligned {
+            return;
+        }
+        // SAFETY: the caller's promise; scratch is the plan's.
+        unsafe { task(problem, plan, x, scratch, i) };
+    });
+}
+
+/// One task.
+///
+/// # Safety
+///
+/// As for [`run`]; scratch is as long as the plan says and aligned.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi")]
+unsafe fn task<R: Rows>(
+    problem: &Problem<'_, R>,
+    plan: &Plan,
+    x: &[i8],
+    scratch: &mut [u8],
+    task: usize,
+) {
+    let size = &problem.size;
+    let (staged, rest) = scratch.split_at_mut(plan.panels);
+    let (panels, rest) = rest.split_at_mut(plan.sums - plan.panels);
+    let (sums, offsets) = rest.split_at_mut(plan.offsets - plan.sums);
+    // SAFETY: numbers can be any bytes.
+    let (_, offsets, _) = unsafe { offsets.align_to_mut::<usize>() };
+    plan.form
+        .offsets(&plan.shape, &plan.runs, plan.strip, offsets);
+    let (units, lines) = plan.share(task);
+    let blocks = size.matrix.blocks();
+    // SAFETY: the caller's promise; tiles are released below.
+    let _tiles = unsafe { tile::Configured::new(plan.runs.chunk_k()) };
+    let mut decoded = None;
+    let mut unit = units.start;
+    while unit < units.end {
+        let (group, _) = problem.locate(unit);
+        let group_end = ((group + 1) * blocks).min(units.end);
+        let mut line = lines.start;
+        while line < lines.end {
+            let image = line / plan.image_lines;
+            let end = (line + plan.strip)
+                .min((image + 1) * plan.image_lines)
+                .min(lines.end);
+            let input = Input {
+                x,
+                shape: &plan.shape,
+                channel: group * size.matrix.channels,
+                channels: size.matrix.channels,
+                all_rows: size.rows,
+                image,
+                lines: line - image * plan.image_lines..end - image * plan.image_lines,
+            };
+            let strip = stage::stage(plan.form, &plan.runs, &input, plan.strip, staged);
+            for first in (unit..group_end).step_by(BLOCKS) {
+                let count = BLOCKS.min(group_end - first);
+                // Often there are no others than those of the strip before.
+                let missing = if decoded == Some(first) { 0 } else { count };
+                decoded = Some(first);
+                for (i, panel) in panels
+                    .chunks_exact_mut(plan.runs.len())
+                    .take(missing)
+                    .enumerate()
+                {
+                    let block = problem.block(first + i);
+                    panel::decode(size.codec, &size.matrix, block, &plan.runs, panel);
+                }
+                let (first_output, _) = problem.outputs(first);
+                let last = first + count - 1;
+                let (last_output, outputs) = problem.outputs(last);
+                let job = tile::Job {
+                    strip: &strip,
+                    offsets: &offsets[..plan.runs.chunks()],
+                    panels,
+                    stride: plan.runs.len(),
+                    next: problem.blocks(last + 1..units.end.min(last + 1 + BLOCKS)),
+                    sums: sums.as_mut_ptr().cast(),
+                    finish: &problem.finish,
+                    outputs: first_output..last_output + outputs,
+                };
+                // SAFETY: the caller's promise; tiles are configured, and the job
+                // is what was just staged and decoded.
+                unsafe { job.run() };
+            }
+            line = end;
+        }
+        unit = group_end;
+    }
+}
