@@ -3,6 +3,7 @@
 use super::Loop;
 use std::arch::asm;
 use std::is_x86_feature_detected as has;
+use tern_kernels::Caps;
 
 /// Sums that are independent of each other: more than latency (at most 5
 /// cycles) times instructions a cycle (at most 2).
@@ -83,6 +84,37 @@ multiply_loop!(
     "vpdpbusd zmm\\r, zmm12, zmm12"
 );
 
+/// Sums in tiles 0 to 3, factors in 4 to 7.
+unsafe fn tdpbssd(repetitions: u64) {
+    /// Eight tiles of 16 rows of 64 bytes, as `ldtilecfg` reads it.
+    #[repr(align(64))]
+    struct Config([u8; 64]);
+    let mut config = Config([0; 64]);
+    config.0[0] = 1;
+    for tile in 0..8 {
+        config.0[16 + 2 * tile] = 64;
+        config.0[48 + tile] = 16;
+    }
+    // SAFETY: reads the configuration, and touches no registers but tiles; the
+    // caller has asked the CPU for the instructions.
+    unsafe {
+        asm!(
+            "ldtilecfg [{config}]",
+            "2:",
+            "tdpbssd tmm0, tmm4, tmm6",
+            "tdpbssd tmm1, tmm4, tmm7",
+            "tdpbssd tmm2, tmm5, tmm6",
+            "tdpbssd tmm3, tmm5, tmm7",
+            "dec {left}",
+            "jnz 2b",
+            "tilerelease",
+            config = in(reg) &config,
+            left = inout(reg) repetitions => _,
+            options(nostack),
+        );
+    }
+}
+
 pub(super) static LOOPS: &[Loop] = &[
     Loop {
         activations: "f32",
@@ -132,5 +164,13 @@ pub(super) static LOOPS: &[Loop] = &[
         macs: 64 * SUMS,
         available: || has!("avx512f") && has!("avx512vnni"),
         run: dpbusd_512,
+    },
+    Loop {
+        activations: "i8",
+        instruction: "tdpbssd, tiles of 1 KiB",
+        macs: 4 * 16 * 16 * 64,
+        // Its detection asks the operating system for the tiles as well.
+        available: || Caps::detect().has(Caps::AMXINT8),
+        run: tdpbssd,
     },
 ];

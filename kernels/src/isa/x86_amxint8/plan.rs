@@ -24,6 +24,8 @@ const SUMS: usize = ROWS * BLOCKS * BLOCK * 4;
 /// A strip's staged input stays below this where one line of output does: part
 /// of a second-level cache.
 const STAGE_BUDGET: usize = 256 << 10;
+/// Where one line takes more, for its padding or dilation, tiles do not serve.
+const STAGE_MOST: usize = 4 << 20;
 
 /// A checked plan; see the [module](super).
 pub(super) struct Plan {
@@ -47,7 +49,7 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    /// `None` where the sizes overflow or the product has no convolution's shape.
+    /// `None` where the convolution is transposed, or a strip takes too much.
     pub(super) fn new<R: Rows>(size: &Size, rows: &R, threads: usize) -> Option<Plan> {
         let shape = Some(rows.shape(size.rows)).filter(|s| !s.transposed)?;
         let form = Form::of(&shape, &size.matrix);
@@ -75,7 +77,7 @@ impl Plan {
         }
         let strip = most.div_ceil(strips);
 
-        let mut end = staged(strips)?;
+        let mut end = staged(strips).filter(|len| *len <= STAGE_MOST)?;
         let mut part = |len: usize| {
             let start = end.checked_next_multiple_of(SCRATCH_ALIGN)?;
             end = start.checked_add(len)?;
