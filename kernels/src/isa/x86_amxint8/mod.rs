@@ -34,9 +34,12 @@ use crate::product::{Problem, Rows, Size};
 use crate::{Codec, Ctx, DType, View};
 use plan::Plan;
 
+mod decoded;
 mod panel;
 mod plan;
+mod rest;
 mod stage;
+mod stream;
 mod tile;
 
 /// Whether tiles serve a product: with fewer rows most of a tile is empty.

@@ -6,7 +6,7 @@
 
 use super::plan::{CHUNK, TILE_BYTES};
 use crate::isa::x86_avx2::codes::Quads;
-use crate::layout::{BLOCK, Block, PANEL_BYTES, dense_i8, t2};
+use crate::layout::{BLOCK, Block, PANEL_BYTES, dense_i8, n12, t2};
 use crate::{Codec, Matrix};
 use core::arch::x86_64::*;
 
@@ -80,8 +80,8 @@ pub(super) fn decode(codec: Codec, matrix: &Matrix, block: &[u8], runs: &Runs, p
     }
     let Matrix { taps, channels, .. } = *matrix;
     match codec {
-        Codec::T2 if channels.is_multiple_of(t2::TAP_UNIT) => t2(block, runs, panel),
-        Codec::N12 if channels.is_multiple_of(t2::TAP_UNIT) => n12(block, runs, panel),
+        Codec::T2 if channels.is_multiple_of(t2::TAP_UNIT) => sixteens::<T2>(block, runs, panel),
+        Codec::N12 if channels.is_multiple_of(t2::TAP_UNIT) => sixteens::<N12>(block, runs, panel),
         Codec::T2 | Codec::T5 | Codec::N12 if channels.is_multiple_of(STEP) => {
             quads(codec, block, runs, panel);
         }
@@ -100,70 +100,157 @@ pub(super) fn decode(codec: Codec, matrix: &Matrix, block: &[u8], runs: &Runs, p
     }
 }
 
-/// `t2` with whole panels a tap: field i of a panel is group i.
-#[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
-fn t2(block: &[u8], runs: &Runs, panel: &mut [u8]) {
-    // By the lowest two bits; the others can be anything.
-    let trits = _mm512_set1_epi32(0x02_01_00_ff);
-    each_sixteen(runs, panel, |unit, to| {
-        let Some(from) = block[unit * PANEL_BYTES..].first_chunk::<PANEL_BYTES>() else {
-            return;
-        };
-        // SAFETY: 64 bytes.
-        let codes = unsafe { _mm512_loadu_si512(from.as_ptr().cast()) };
-        let fields = [
-            codes,
-            _mm512_srli_epi16(codes, 2),
-            _mm512_srli_epi16(codes, 4),
-            _mm512_srli_epi16(codes, 6),
-        ];
-        for (to, field) in to.iter_mut().zip(fields) {
-            let weights = _mm512_permutexvar_epi8(field, trits);
-            // SAFETY: 64 bytes.
-            unsafe { _mm512_storeu_si512(to.as_mut_ptr().cast(), weights) };
+/// A ternary codec of which whole chunks are decoded, one behind another.
+pub(super) trait Chunks {
+    /// Bytes of a chunk of 16 outputs.
+    const BYTES: usize;
+
+    /// With what decoding needs in registers.
+    ///
+    /// # Safety
+    ///
+    /// The CPU has AVX-512 VBMI.
+    unsafe fn new() -> Self;
+
+    /// The groups of sixteen k, the first of `from` or, where it has more, those
+    /// number `part`.
+    ///
+    /// # Safety
+    ///
+    /// The CPU has AVX-512 VBMI; `from` has a panel.
+    unsafe fn sixteen(&self, from: *const u8, part: usize) -> [__m512i; 4];
+
+    /// Decodes a chunk to a tile.
+    ///
+    /// # Safety
+    ///
+    /// The CPU has AVX-512 VBMI; `from` has a chunk, and `to` room for a tile.
+    #[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
+    #[inline]
+    unsafe fn decode(&self, from: *const u8, to: *mut u8) {
+        let parts = CHUNK * PANEL_BYTES / t2::TAP_UNIT / Self::BYTES;
+        for i in 0..CHUNK / t2::TAP_UNIT {
+            // SAFETY: a chunk has these panels, a tile these groups.
+            unsafe {
+                let groups = self.sixteen(from.add(i / parts * PANEL_BYTES), i % parts);
+                for (j, group) in groups.into_iter().enumerate() {
+                    _mm512_store_si512(to.add((4 * i + j) * GROUP).cast(), group);
+                }
+            }
         }
-    });
+    }
 }
 
-/// `n12` with whole sixteens a tap: nibble i of an output is its part of group i,
-/// two pairs of k.
-#[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
-fn n12(block: &[u8], runs: &Runs, panel: &mut [u8]) {
-    // Entry 16 * j + nibble: the weight of k number j of the group. The lower
-    // pair of bits is k 0 and 1; its lower bit tells which, its upper the sign.
-    const TABLE: [i8; 64] = {
-        let mut table = [0; 64];
-        let mut i = 0;
-        while i < 64 {
-            let (j, nibble) = (i / 16, i % 16);
-            let pair = nibble >> (j / 2 * 2) & 3;
-            if pair & 1 == j & 1 {
-                table[i] = if pair & 2 == 0 { 1 } else { -1 };
-            }
-            i += 1;
+/// `t2`: field i of a panel is group i.
+pub(super) struct T2 {
+    /// By the lowest two bits; the others can be anything.
+    trits: __m512i,
+}
+
+impl Chunks for T2 {
+    const BYTES: usize = CHUNK / t2::PANEL_K * PANEL_BYTES;
+
+    #[target_feature(enable = "avx512f")]
+    #[inline]
+    unsafe fn new() -> T2 {
+        T2 {
+            trits: _mm512_set1_epi32(0x02_01_00_ff),
         }
-        table
-    };
-    // SAFETY: 64 bytes.
-    let table = unsafe { _mm512_loadu_si512(TABLE.as_ptr().cast()) };
-    // Bits 4 * i .. of an output's four bytes, for each of its bytes.
-    let bits = _mm512_set1_epi64(0x20202020_00000000);
-    let low = _mm512_set1_epi8(15);
-    let place = _mm512_set1_epi32(0x30_20_10_00);
-    each_sixteen(runs, panel, |unit, to| {
-        let Some(from) = block[unit / 2 * PANEL_BYTES..].first_chunk::<PANEL_BYTES>() else {
-            return;
-        };
-        // SAFETY: 64 bytes.
-        let pairs = unsafe { _mm512_loadu_si512(from.as_ptr().cast()) };
-        for (i, to) in to.iter_mut().enumerate() {
-            let first = _mm512_set1_epi8((unit % 2 * 16 + 4 * i) as i8);
-            let nibble = _mm512_multishift_epi64_epi8(_mm512_add_epi8(bits, first), pairs);
-            // (nibble and 15) or place
-            let index = _mm512_ternarylogic_epi32::<0xf8>(place, nibble, low);
-            let weights = _mm512_permutexvar_epi8(index, table);
+    }
+
+    #[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
+    #[inline]
+    unsafe fn sixteen(&self, from: *const u8, _: usize) -> [__m512i; 4] {
+        // SAFETY: the caller's promise.
+        let codes = unsafe { _mm512_loadu_si512(from.cast()) };
+        [
+            _mm512_permutexvar_epi8(codes, self.trits),
+            _mm512_permutexvar_epi8(_mm512_srli_epi16(codes, 2), self.trits),
+            _mm512_permutexvar_epi8(_mm512_srli_epi16(codes, 4), self.trits),
+            _mm512_permutexvar_epi8(_mm512_srli_epi16(codes, 6), self.trits),
+        ]
+    }
+}
+
+/// `n12`: nibble i of an output is its part of group i, two pairs of k.
+pub(super) struct N12 {
+    /// Entry `16 * j + nibble` is the weight of k number j of the group.
+    table: __m512i,
+    /// Byte 0 of every output, four times.
+    first: __m512i,
+    low: __m512i,
+    place: __m512i,
+}
+
+/// The lower pair of a nibble's bits is k 0 and 1, the upper one k 2 and 3; of a
+/// pair the lower bit tells which is not zero, the upper its sign.
+const N12_TABLE: [i8; 64] = {
+    let mut table = [0; 64];
+    let mut i = 0;
+    while i < 64 {
+        let (j, nibble) = (i / 16, i % 16);
+        let pair = nibble >> (j / 2 * 2) & 3;
+        if pair & 1 == j & 1 {
+            table[i] = if pair & 2 == 0 { 1 } else { -1 };
+        }
+        i += 1;
+    }
+    table
+};
+
+impl Chunks for N12 {
+    const BYTES: usize = CHUNK / n12::PANEL_K * PANEL_BYTES;
+
+    #[target_feature(enable = "avx512f")]
+    #[inline]
+    unsafe fn new() -> N12 {
+        N12 {
             // SAFETY: 64 bytes.
-            unsafe { _mm512_storeu_si512(to.as_mut_ptr().cast(), weights) };
+            table: unsafe { _mm512_loadu_si512(N12_TABLE.as_ptr().cast()) },
+            first: _mm512_set4_epi32(0x0c0c_0c0c, 0x0808_0808, 0x0404_0404, 0),
+            low: _mm512_set1_epi8(15),
+            place: _mm512_set1_epi32(0x30_20_10_00),
+        }
+    }
+
+    #[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
+    #[inline]
+    unsafe fn sixteen(&self, from: *const u8, part: usize) -> [__m512i; 4] {
+        // SAFETY: the caller's promise.
+        let pairs = unsafe { _mm512_loadu_si512(from.cast()) };
+        let byte = _mm512_add_epi8(self.first, _mm512_set1_epi8((2 * part) as i8));
+        let bytes = [
+            _mm512_shuffle_epi8(pairs, byte),
+            _mm512_shuffle_epi8(pairs, _mm512_add_epi8(byte, _mm512_set1_epi8(1))),
+        ];
+        let mut groups = [pairs; 4];
+        for (i, group) in groups.iter_mut().enumerate() {
+            let mut nibble = bytes[i / 2];
+            if i % 2 == 1 {
+                nibble = _mm512_srli_epi16(nibble, 4);
+            }
+            // place or (nibble and 15)
+            let index = _mm512_ternarylogic_epi32::<0xf8>(self.place, nibble, self.low);
+            *group = _mm512_permutexvar_epi8(index, self.table);
+        }
+        groups
+    }
+}
+
+/// A codec with whole sixteens a tap.
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
+fn sixteens<C: Chunks>(block: &[u8], runs: &Runs, panel: &mut [u8]) {
+    let parts = CHUNK * PANEL_BYTES / t2::TAP_UNIT / C::BYTES;
+    // SAFETY: the CPU has these instructions.
+    let codec = unsafe { C::new() };
+    each_sixteen(runs, panel, |unit, to| {
+        if let Some(from) = block[unit / parts * PANEL_BYTES..].first_chunk::<PANEL_BYTES>() {
+            // SAFETY: as above; there is a panel.
+            let groups = unsafe { codec.sixteen(from.as_ptr(), unit % parts) };
+            for (to, group) in to.iter_mut().zip(groups) {
+                // SAFETY: 64 bytes.
+                unsafe { _mm512_storeu_si512(to.as_mut_ptr().cast(), group) };
+            }
         }
     });
 }

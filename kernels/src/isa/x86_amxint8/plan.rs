@@ -2,12 +2,12 @@
 
 use super::panel::{self, Runs};
 use super::stage::{self, Form, Input};
-use super::tile;
-use crate::Ctx;
+use super::{decoded, stream, tile};
 use crate::conv2d::Conv2dShape;
 use crate::layout::BLOCK;
 use crate::par::{SCRATCH_ALIGN, Shared, each_once, share, tasks_for};
 use crate::product::{Problem, Rows, Size};
+use crate::{Codec, Ctx};
 use core::ops::Range;
 
 /// Bytes of k that a tile takes.
@@ -21,6 +21,12 @@ pub(super) const BLOCKS: usize = 4;
 pub(super) const TILE_BYTES: usize = 1024;
 /// Bytes of the sums of `ROWS` rows.
 const SUMS: usize = ROWS * BLOCKS * BLOCK * 4;
+/// Output rows that a block's weights meet where they are decoded as they are
+/// used, and how many chunks of them there are at a time.
+pub(super) const STREAM_ROWS: usize = 4 * TILE;
+pub(super) const STREAM_SLOTS: usize = 4;
+/// Decoded panels of four blocks above this are decoded as they are used.
+const PANEL_BUDGET: usize = 48 << 10;
 /// A strip's staged input stays below this where one line of output does: part
 /// of a second-level cache.
 const STAGE_BUDGET: usize = 256 << 10;
@@ -33,6 +39,8 @@ pub(super) struct Plan {
     pub(super) shape: Conv2dShape,
     pub(super) form: Form,
     pub(super) runs: Runs,
+    /// Whether weights are decoded as they are used.
+    stream: bool,
     /// Lines of a strip, as `form` counts them.
     strip: usize,
     /// Lines over the whole batch, and in an image.
@@ -62,6 +70,11 @@ impl Plan {
                 (lines, lines)
             }
         };
+        let blocks = BLOCKS.min(size.matrix.blocks());
+        let decoded = runs.bytes()?.checked_mul(blocks)?;
+        let stream = matches!(size.codec, Codec::T2 | Codec::N12)
+            && size.matrix.channels.is_multiple_of(CHUNK)
+            && decoded > PANEL_BUDGET;
         let units = size.matrix.groups * size.matrix.blocks();
         let (tasks, by_units) = Self::split(size, threads, lines);
         // As many strips as that takes, but of like size.
@@ -83,8 +96,8 @@ impl Plan {
             end = start.checked_add(len)?;
             Some(start)
         };
-        let blocks = BLOCKS.min(size.matrix.blocks());
-        let panels = part(runs.bytes()?.checked_mul(blocks)?)?;
+        let ring = STREAM_SLOTS * TILE_BYTES;
+        let panels = part(if stream { ring } else { decoded })?;
         let sums = part(2 * SUMS)?;
         let offsets = part(runs.chunks().checked_mul(size_of::<usize>())?)?;
         let task = end.checked_next_multiple_of(SCRATCH_ALIGN)?;
@@ -92,6 +105,7 @@ impl Plan {
             shape,
             form,
             runs,
+            stream,
             strip,
             lines,
             image_lines,
@@ -215,6 +229,30 @@ unsafe fn task<R: Rows>(
                 lines: line - image * plan.image_lines..end - image * plan.image_lines,
             };
             let strip = stage::stage(plan.form, &plan.runs, &input, plan.strip, staged);
+            if plan.stream {
+                let last = group_end - 1;
+                let ((first_output, _), (last_output, outputs)) =
+                    (problem.outputs(unit), problem.outputs(last));
+                let job = stream::Job {
+                    strip: &strip,
+                    offsets: &offsets[..plan.runs.chunks()],
+                    packed: problem.blocks(unit..group_end),
+                    ring: panels.as_mut_ptr(),
+                    sums: sums.as_mut_ptr().cast(),
+                    finish: &problem.finish,
+                    outputs: first_output..last_output + outputs,
+                };
+                // SAFETY: the caller's promise; tiles are configured, and the job
+                // is what was just staged.
+                unsafe {
+                    match size.codec {
+                        Codec::N12 => job.run::<panel::N12>(),
+                        _ => job.run::<panel::T2>(),
+                    }
+                }
+                line = end;
+                continue;
+            }
             for first in (unit..group_end).step_by(BLOCKS) {
                 let count = BLOCKS.min(group_end - first);
                 // Often there are no others than those of the strip before.
@@ -231,7 +269,7 @@ unsafe fn task<R: Rows>(
                 let (first_output, _) = problem.outputs(first);
                 let last = first + count - 1;
                 let (last_output, outputs) = problem.outputs(last);
-                let job = tile::Job {
+                let job = decoded::Job {
                     strip: &strip,
                     offsets: &offsets[..plan.runs.chunks()],
                     panels,
