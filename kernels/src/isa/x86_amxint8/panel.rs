@@ -1,8 +1,7 @@
 //! Decoded panels: the weights of a block of 16 outputs as tiles of B, signed
 //! bytes `[chunk][16][16 outputs][4]`, four consecutive k lying together.
 //!
-//! A chunk is 64 k of a *run*, some taps whose channels follow each other without
-//! filler. A run's last chunk is filled up with weights of zero.
+//! A chunk is 64 k of a *run*, some taps that are staged together. A run's last chunk is filled up with weights of zero.
 
 use super::plan::{CHUNK, TILE_BYTES};
 use crate::isa::x86_avx2::codes::Quads;
@@ -20,16 +19,26 @@ const GROUP: usize = STEP * BLOCK;
 pub(super) struct Runs {
     /// Runs.
     pub(super) count: usize,
-    /// Taps of a run.
+    /// Taps of a run, and channels of a tap.
     pub(super) taps: usize,
-    /// Channels of a tap.
     pub(super) channels: usize,
+    /// So many of the taps follow each other without filler; those after them
+    /// begin `line_len` k further on.
+    pub(super) line_taps: usize,
+    pub(super) line_len: usize,
 }
 
 impl Runs {
     /// k values of a run.
     fn len_k(&self) -> usize {
-        self.taps * self.channels
+        self.taps / self.line_taps * self.line_len
+    }
+
+    /// Whether every k of every chunk is a weight of the matrix.
+    fn are_full(&self, matrix: &Matrix) -> bool {
+        self.line_len == self.line_taps * self.channels
+            && self.len_k().is_multiple_of(CHUNK)
+            && self.taps * self.count == matrix.taps
     }
 
     /// k values that tiles of a chunk have: fewer where no run fills one.
@@ -64,10 +73,13 @@ impl Runs {
         self.chunks() * TILE_BYTES
     }
 
-    /// Where the group with this k of a run begins in the panel.
+    /// Where output 0's weight of a tap and channel lies in the panel.
     #[inline(always)]
-    fn at(&self, run: usize, k: usize) -> usize {
-        run * self.run_chunks() * TILE_BYTES + k / STEP * GROUP
+    fn at(&self, tap: usize, channel: usize) -> usize {
+        let (run, tap) = (tap / self.taps, tap % self.taps);
+        let (line, tap) = (tap / self.line_taps, tap % self.line_taps);
+        let k = line * self.line_len + tap * self.channels + channel;
+        run * self.run_chunks() * TILE_BYTES + k / STEP * GROUP + k % STEP
     }
 }
 
@@ -75,7 +87,7 @@ impl Runs {
 /// [`Runs::len`] says.
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
 pub(super) fn decode(codec: Codec, matrix: &Matrix, block: &[u8], runs: &Runs, panel: &mut [u8]) {
-    if !runs.len_k().is_multiple_of(CHUNK) {
+    if !runs.are_full(matrix) {
         panel.fill(0);
     }
     let Matrix { taps, channels, .. } = *matrix;
@@ -83,14 +95,13 @@ pub(super) fn decode(codec: Codec, matrix: &Matrix, block: &[u8], runs: &Runs, p
         Codec::T2 if channels.is_multiple_of(t2::TAP_UNIT) => sixteens::<T2>(block, runs, panel),
         Codec::N12 if channels.is_multiple_of(t2::TAP_UNIT) => sixteens::<N12>(block, runs, panel),
         Codec::T2 | Codec::T5 | Codec::N12 if channels.is_multiple_of(STEP) => {
-            quads(codec, block, runs, panel);
+            quads(codec, block, taps, runs, panel);
         }
-        Codec::I8 if channels.is_multiple_of(STEP) => dense(block, runs, panel),
+        Codec::I8 if channels.is_multiple_of(STEP) => dense(block, taps, runs, panel),
         _ => {
             let block = Block::new(codec, matrix, block);
             for (tap, channel) in (0..taps).flat_map(|t| (0..channels).map(move |c| (t, c))) {
-                let k = tap % runs.taps * channels + channel;
-                let at = runs.at(tap / runs.taps, k) + k % STEP;
+                let at = runs.at(tap, channel);
                 let weights = block.integers(tap, channel);
                 for (to, w) in panel[at..].iter_mut().step_by(STEP).zip(weights) {
                     *to = w as u8;
@@ -276,15 +287,14 @@ fn each_sixteen(
 
 /// Ternary codecs with whole groups a tap.
 #[target_feature(enable = "avx2")]
-fn quads(codec: Codec, block: &[u8], runs: &Runs, panel: &mut [u8]) {
+fn quads(codec: Codec, block: &[u8], taps: usize, runs: &Runs, panel: &mut [u8]) {
     let mut quads = Quads::new(codec, block);
     let stride = runs.channels.next_multiple_of(t2::TAP_UNIT) / STEP;
     let one = _mm256_set1_epi8(1);
-    for tap in 0..runs.count * runs.taps {
-        let first = tap % runs.taps * runs.channels;
+    for tap in 0..taps {
         for channel in (0..runs.channels).step_by(STEP) {
             let quad = quads.get(tap * stride + channel / STEP);
-            let at = runs.at(tap / runs.taps, first + channel);
+            let at = runs.at(tap, channel);
             for (half, to) in quad
                 .into_iter()
                 .zip(panel[at..][..GROUP].as_chunks_mut::<32>().0)
@@ -299,9 +309,8 @@ fn quads(codec: Codec, block: &[u8], runs: &Runs, panel: &mut [u8]) {
 
 /// Dense bytes with whole groups a tap: four rows of 16 outputs are a group.
 #[target_feature(enable = "avx2")]
-fn dense(block: &[u8], runs: &Runs, panel: &mut [u8]) {
-    for tap in 0..runs.count * runs.taps {
-        let first = tap % runs.taps * runs.channels;
+fn dense(block: &[u8], taps: usize, runs: &Runs, panel: &mut [u8]) {
+    for tap in 0..taps {
         for channel in (0..runs.channels).step_by(STEP) {
             let mut rows = [_mm_setzero_si128(); STEP];
             for (i, row) in rows.iter_mut().enumerate() {
@@ -319,7 +328,7 @@ fn dense(block: &[u8], runs: &Runs, panel: &mut [u8]) {
                     _mm_unpackhi_epi8(rows[2], rows[3]),
                 ],
             ];
-            let at = runs.at(tap / runs.taps, first + channel);
+            let at = runs.at(tap, channel);
             let (to, _) = panel[at..][..GROUP].as_chunks_mut::<32>();
             for ([low, high], to) in pairs.into_iter().zip(to) {
                 // SAFETY: 32 bytes.

@@ -27,6 +27,7 @@ pub(super) const STREAM_ROWS: usize = 4 * TILE;
 pub(super) const STREAM_SLOTS: usize = 4;
 /// Decoded panels of four blocks above this are decoded as they are used.
 const PANEL_BUDGET: usize = 48 << 10;
+const PANEL_BUDGET_FEW: usize = 16 << 10;
 /// A strip's staged input stays below this where one line of output does: part
 /// of a second-level cache.
 const STAGE_BUDGET: usize = 256 << 10;
@@ -63,7 +64,9 @@ impl Plan {
         let form = Form::of(&shape, &size.matrix);
         let runs = form.runs(&shape, &size.matrix);
         let (image_lines, lines) = match form {
-            Form::Lines => (shape.output[0], shape.batch.checked_mul(shape.output[0])?),
+            Form::Lines | Form::Windows => {
+                (shape.output[0], shape.batch.checked_mul(shape.output[0])?)
+            }
             // A line is a pair of tiles.
             Form::Direct | Form::Rows => {
                 let lines = size.rows.div_ceil(ROWS);
@@ -72,9 +75,12 @@ impl Plan {
         };
         let blocks = BLOCKS.min(size.matrix.blocks());
         let decoded = runs.bytes()?.checked_mul(blocks)?;
+        // Few rows would share what is decoded.
+        let few = size.rows <= 4 * STREAM_ROWS;
+        let budget = if few { PANEL_BUDGET_FEW } else { PANEL_BUDGET };
         let stream = matches!(size.codec, Codec::T2 | Codec::N12)
             && size.matrix.channels.is_multiple_of(CHUNK)
-            && decoded > PANEL_BUDGET;
+            && decoded > budget;
         let units = size.matrix.groups * size.matrix.blocks();
         let (tasks, by_units) = Self::split(size, threads, lines);
         // As many strips as that takes, but of like size.

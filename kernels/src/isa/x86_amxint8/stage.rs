@@ -6,6 +6,10 @@
 //!   with them.
 //! - [`Form::Rows`]: every output row's k values, one after another, in whole
 //!   chunks. For few channels, and without taps.
+//! - [`Form::Windows`]: every input line as the windows of a line of the kernel,
+//!   one for each column of the output, two lines in a chunk. For few channels and
+//!   a vertical stride of 2, where both lines are read by every second line of the
+//!   kernel.
 //! - [`Form::Lines`]: the image with its padding. A line of output has as many
 //!   rows as steps fit in a padded line; those beyond the output's width are
 //!   computed and not used, so that the distance is the same across lines. With
@@ -19,6 +23,9 @@ use crate::conv2d::Conv2dShape;
 use core::arch::x86_64::*;
 use core::ops::Range;
 
+/// Bytes of a window's line, and lines of a chunk.
+const WINDOW: usize = CHUNK / WINDOW_LINES;
+const WINDOW_LINES: usize = 2;
 /// Fewer channels than this are staged as rows where there are taps.
 const MIN_CHANNELS: usize = 16;
 
@@ -27,6 +34,7 @@ const MIN_CHANNELS: usize = 16;
 pub(super) enum Form {
     Direct,
     Rows,
+    Windows,
     Lines,
 }
 
@@ -72,9 +80,14 @@ impl Form {
         let channels = matrix.channels;
         let whole =
             channels.is_multiple_of(CHUNK) || channels < CHUNK && channels.is_multiple_of(STEP);
+        let windows = shape.stride[0] == WINDOW_LINES
+            && shape.dilation == [1, 1]
+            && shape.groups == 1
+            && shape.kernel[1].saturating_mul(channels) <= WINDOW;
         match matrix.taps {
             1 if product && whole => Form::Direct,
             1 => Form::Rows,
+            _ if windows => Form::Windows,
             _ if matrix.channels < MIN_CHANNELS => Form::Rows,
             _ => Form::Lines,
         }
@@ -82,15 +95,27 @@ impl Form {
 
     /// How the k axis is cut: what lies together in staged memory is a run.
     pub(super) fn runs(self, shape: &Conv2dShape, matrix: &Matrix) -> Runs {
-        let together = match self {
-            Form::Direct | Form::Rows => matrix.taps,
-            Form::Lines if shape.dilation[1] == 1 => shape.kernel[1],
-            Form::Lines => 1,
+        let channels = matrix.channels;
+        if self == Form::Windows {
+            return Runs {
+                count: shape.kernel[0].div_ceil(WINDOW_LINES),
+                taps: WINDOW_LINES * shape.kernel[1],
+                channels,
+                line_taps: shape.kernel[1],
+                line_len: WINDOW,
+            };
+        }
+        let taps = match self {
+            Form::Lines if shape.dilation[1] != 1 => 1,
+            Form::Lines => shape.kernel[1],
+            _ => matrix.taps,
         };
         Runs {
-            count: matrix.taps / together,
-            taps: together,
-            channels: matrix.channels,
+            count: matrix.taps / taps,
+            taps,
+            channels,
+            line_taps: taps,
+            line_len: taps * channels,
         }
     }
 
@@ -112,6 +137,11 @@ impl Form {
                 .checked_mul(ROWS)?
                 .checked_mul(row)?
                 .checked_add(CHUNK),
+            Form::Windows => lines
+                .checked_add(runs.count)?
+                .checked_mul(shape.output[1])?
+                .checked_add(ROWS)?
+                .checked_mul(CHUNK),
             Form::Lines => {
                 let padded = Padded::new(shape, lines)?;
                 let planes = padded.lines.checked_mul(shape.stride[0])?;
@@ -143,11 +173,15 @@ impl Form {
         let [_, width] = shape.kernel;
         for (i, offset) in offsets.iter_mut().take(runs.chunks()).enumerate() {
             let (run, chunk) = (i / runs.run_chunks(), i % runs.run_chunks());
-            let start = padded.as_ref().map_or(0, |padded| {
-                let tap = run * runs.taps;
-                let line = padded.line(shape, tap / width * shape.dilation[0]);
-                (line + tap % width * shape.dilation[1]) * padded.pixel
-            });
+            let start = match &padded {
+                Some(padded) => {
+                    let tap = run * runs.taps;
+                    let line = padded.line(shape, tap / width * shape.dilation[0]);
+                    (line + tap % width * shape.dilation[1]) * padded.pixel
+                }
+                // A run of windows is a line of them; elsewhere is one run.
+                None => run * shape.output[1] * CHUNK,
+            };
             *offset = start + chunk * CHUNK;
         }
     }
@@ -220,6 +254,20 @@ pub(super) fn stage(
                 first: (input.image * height + from) * real,
             }
         }
+        Form::Windows => {
+            expand_lines(input, runs.count, staged);
+            let [height, width] = input.shape.output;
+            let rows = input.lines.len() * width;
+            Strip {
+                start,
+                stride: CHUNK,
+                last: (usize::MAX, start),
+                rows,
+                width: rows,
+                real: rows,
+                first: (input.image * height + from) * width,
+            }
+        }
         Form::Rows | Form::Direct => {
             let rows = from * ROWS..(end * ROWS).min(input.all_rows);
             let copied = match form {
@@ -290,6 +338,64 @@ fn copy(x: &[i8], from: usize, to: &mut [u8]) {
     }
 }
 
+/// Output columns or lines whose windows lie inside of the input, along an axis.
+fn inside(shape: &Conv2dShape, axis: usize) -> Range<usize> {
+    let window = (shape.kernel[axis] - 1) * shape.dilation[axis] + 1;
+    let start = shape.pad[axis].div_ceil(shape.stride[axis]);
+    let end = (shape.input[axis] + shape.pad[axis] + shape.stride[axis])
+        .checked_sub(window)
+        .map_or(0, |last| last / shape.stride[axis]);
+    start..end.min(shape.output[axis]).max(start)
+}
+
+/// Writes the windows of every input line of a strip; `chunks` of them are under
+/// the kernel.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+fn expand_lines(input: &Input<'_>, chunks: usize, staged: &mut [u8]) {
+    let shape = input.shape;
+    let (width, pixel) = (shape.output[1], shape.in_channels);
+    let line_len = width * CHUNK;
+    let lines = input.lines.len() - 1 + chunks;
+    if staged.len() < lines * line_len || shape.input_len() != Some(input.x.len()) {
+        return;
+    }
+    let inside = inside(shape, 1);
+    for line in 0..lines * WINDOW_LINES {
+        let to = &mut staged[line / WINDOW_LINES * line_len + line % WINDOW_LINES * WINDOW..];
+        let to = to.as_mut_ptr();
+        let y = (input.lines.start * shape.stride[0] + line).checked_sub(shape.pad[0]);
+        let y = y.filter(|y| *y < shape.input[0]);
+        let border = if y.is_some() { inside.clone() } else { 0..0 };
+        for x in (0..border.start.min(width)).chain(border.end..width) {
+            // SAFETY: the line has a chunk for every column, and this is one of
+            // its windows.
+            unsafe {
+                let to = to.add(x * CHUNK);
+                to.write_bytes(0, WINDOW);
+                if let Some(y) = y {
+                    copy_line(input, [input.image, y, x], true, to);
+                }
+            }
+        }
+        let (Some(y), false) = (y, border.is_empty()) else {
+            continue;
+        };
+        let windows = Windows {
+            count: border.len(),
+            from: shape.stride[1] * pixel,
+            to: CHUNK,
+            lines: 1,
+            line: 0,
+            len: shape.kernel[1] * pixel,
+        };
+        let left = border.start * shape.stride[1] - shape.pad[1];
+        let first = ((input.image * shape.input[0] + y) * shape.input[1] + left) * pixel;
+        // SAFETY: these windows lie inside of the image; each has as many bytes as
+        // a copy writes.
+        unsafe { windows.copy(input.x.as_ptr().add(first), to.add(border.start * CHUNK)) };
+    }
+}
+
 /// Copies the k values of output rows, each to `row_len` bytes; a copy may end
 /// up to a chunk behind them, where the next row's overwrites it.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
@@ -307,16 +413,7 @@ fn copy_rows(input: &Input<'_>, rows: Range<usize>, row_len: usize, staged: &mut
     // A line of the kernel, where its taps lie together in the input.
     let together = shape.kernel[1] == 1 || shape.dilation[1] == 1 && shape.groups == 1;
     let len = shape.kernel[1] * input.channels;
-    // Output coordinates whose windows lie inside along an axis.
-    let inside = |axis: usize| {
-        let window = (shape.kernel[axis] - 1) * shape.dilation[axis] + 1;
-        let start = shape.pad[axis].div_ceil(shape.stride[axis]);
-        let end = (shape.input[axis] + shape.pad[axis] + shape.stride[axis])
-            .checked_sub(window)
-            .map_or(0, |last| last / shape.stride[axis]);
-        start..end
-    };
-    let (inside_y, inside_x) = (inside(0), inside(1));
+    let (inside_y, inside_x) = (inside(shape, 0), inside(shape, 1));
     let (mut x, y) = (rows.start % width, rows.start / width);
     let (mut y, mut image) = (y % height, y / height);
     let mut row = 0;
@@ -411,31 +508,44 @@ impl Windows {
 ///
 /// # Safety
 ///
-/// `to` has room for all k and a chunk more.
+/// `to` has room for all k.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
 unsafe fn copy_taps(input: &Input<'_>, [image, y, x]: [usize; 3], together: bool, to: *mut u8) {
-    let shape = input.shape;
-    let [height, width] = shape.kernel;
+    let [height, width] = input.shape.kernel;
+    let line_len = width * input.channels;
     // SAFETY: the caller's promise.
-    unsafe { to.write_bytes(0, height * width * input.channels) };
-    // Taps inside lie next to each other.
-    let columns = (0..width).filter_map(|tap| Some((tap, shape.source(1, x, tap)?)));
-    let lines = (0..height).filter_map(|tap| Some((tap, shape.source(0, y, tap)?)));
-    for (tap_y, line) in lines {
-        let mut columns = columns.clone();
-        while let Some((tap_x, column)) = columns.next() {
-            let taps = if together {
-                1 + columns.by_ref().count()
-            } else {
-                1
-            };
-            let pixel = (image * shape.input[0] + line) * shape.input[1] + column;
-            let from = pixel * shape.in_channels + input.channel;
-            let to = to.wrapping_add((tap_y * width + tap_x) * input.channels);
-            if let Some(from) = input.x.get(from..from + taps * input.channels) {
-                // SAFETY: as above.
-                unsafe { copy_exactly(from, to) };
+    unsafe {
+        to.write_bytes(0, height * line_len);
+        for tap in 0..height {
+            if let Some(y) = input.shape.source(0, y, tap) {
+                copy_line(input, [image, y, x], together, to.add(tap * line_len));
             }
+        }
+    }
+}
+
+/// Copies what of a kernel's line lies inside, at output column `x` of input line
+/// `y`.
+///
+/// # Safety
+///
+/// `to` has room for the line.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+unsafe fn copy_line(input: &Input<'_>, [image, y, x]: [usize; 3], together: bool, to: *mut u8) {
+    let shape = input.shape;
+    let line = (image * shape.input[0] + y) * shape.input[1];
+    // Taps inside are next to each other.
+    let mut columns = (0..shape.kernel[1]).filter_map(|tap| Some((tap, shape.source(1, x, tap)?)));
+    while let Some((tap, column)) = columns.next() {
+        let taps = if together {
+            1 + columns.by_ref().count()
+        } else {
+            1
+        };
+        let from = (line + column) * shape.in_channels + input.channel;
+        if let Some(from) = input.x.get(from..from + taps * input.channels) {
+            // SAFETY: the caller's promise.
+            unsafe { copy_exactly(from, to.add(tap * input.channels)) };
         }
     }
 }
