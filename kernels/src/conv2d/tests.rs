@@ -47,6 +47,81 @@ fn agrees_for_every_dtype_and_random_windows() {
     }
 }
 
+/// Windows, channels and sizes that bring bytes into every form and strip in
+/// which variants stage them, around the edges of these.
+#[test]
+fn bytes_of_large_images_agree() {
+    let mut rng = Rng::new(25);
+    // Input size and channels, outputs, kernel, stride, dilation, padding, groups,
+    // images.
+    type Row = (
+        [usize; 2],
+        usize,
+        usize,
+        [usize; 2],
+        [usize; 2],
+        [usize; 2],
+        [usize; 2],
+        usize,
+        usize,
+    );
+    let rows: &[Row] = &[
+        // Windows of stems, and what is nearly one.
+        ([23, 31], 3, 37, [7, 7], [2, 2], [1, 1], [3, 3], 1, 1),
+        ([18, 17], 3, 64, [3, 3], [2, 2], [1, 1], [1, 1], 1, 2),
+        ([19, 30], 10, 17, [3, 3], [2, 2], [1, 1], [0, 1], 1, 1),
+        ([18, 16], 4, 33, [5, 9], [2, 1], [1, 1], [4, 7], 1, 1),
+        ([18, 16], 3, 16, [3, 3], [2, 2], [1, 2], [1, 1], 1, 1),
+        ([16, 18], 6, 34, [3, 3], [2, 2], [1, 1], [1, 1], 2, 1),
+        // Rows: without taps, with few channels.
+        ([50, 45], 66, 18, [1, 1], [1, 1], [1, 1], [0, 0], 1, 1),
+        ([13, 13], 130, 24, [1, 1], [2, 2], [1, 1], [0, 0], 1, 2),
+        ([9, 9], 26, 35, [1, 1], [1, 1], [1, 1], [1, 2], 1, 1),
+        ([20, 21], 13, 17, [3, 3], [1, 1], [1, 1], [1, 1], 1, 2),
+        ([11, 12], 12, 24, [3, 5], [1, 3], [2, 2], [2, 1], 1, 1),
+        ([10, 9], 8, 24, [3, 3], [1, 1], [1, 1], [1, 1], 2, 1),
+        // Lines: chunks that are full or not, strides, dilations, groups, strips.
+        ([9, 9], 64, 80, [3, 3], [1, 1], [1, 1], [1, 1], 1, 1),
+        ([16, 15], 64, 65, [3, 3], [1, 1], [1, 1], [1, 1], 1, 2),
+        ([15, 14], 128, 33, [3, 3], [2, 2], [1, 1], [1, 1], 1, 1),
+        ([14, 15], 64, 16, [3, 3], [1, 2], [1, 1], [1, 1], 1, 1),
+        ([14, 15], 64, 20, [4, 3], [3, 1], [1, 2], [2, 2], 1, 1),
+        ([17, 16], 128, 96, [3, 3], [1, 1], [2, 2], [2, 2], 2, 1),
+        ([35, 33], 32, 48, [3, 3], [1, 1], [1, 1], [1, 1], 1, 1),
+        ([12, 13], 20, 17, [5, 5], [2, 1], [1, 1], [2, 2], 1, 1),
+        ([8, 7], 22, 17, [3, 3], [1, 1], [1, 1], [2, 3], 1, 2),
+        ([40, 41], 192, 17, [3, 3], [1, 1], [1, 1], [1, 1], 1, 1),
+        ([4, 4], 256, 50, [3, 3], [1, 1], [1, 1], [1, 1], 1, 1),
+        ([3, 3], 320, 70, [3, 3], [1, 1], [1, 1], [1, 1], 1, 1),
+    ];
+    for &(input, channels, outputs, kernel, stride, dilation, pad, groups, batch) in rows {
+        let output = core::array::from_fn(|i| {
+            (input[i] + 2 * pad[i] - (kernel[i] - 1) * dilation[i] - 1) / stride[i] + 1
+        });
+        let shape = Conv2dShape {
+            batch,
+            input,
+            in_channels: channels,
+            output,
+            out_channels: outputs * groups,
+            kernel,
+            stride,
+            dilation,
+            pad,
+            groups,
+            transposed: false,
+        };
+        let even = (channels / groups).is_multiple_of(2);
+        for codec in [Codec::T2, Codec::N12, Codec::T5, Codec::I8] {
+            if codec != Codec::N12 || even {
+                let y = rng.pick(&[DType::I8, DType::I8, DType::F32]);
+                let case = Case::random(Family::Conv2d, shape, DType::I8, codec, y, &mut rng);
+                case.check(&Threads(1 + rng.below(3)));
+            }
+        }
+    }
+}
+
 #[test]
 fn layers_of_real_networks_agree() {
     let mut rng = Rng::new(21);

@@ -306,3 +306,17 @@ fn calls_that_do_not_fit_are_refused() {
         }
     }
 }
+
+/// Rows around the tiles of the largest variants, k around their chunks.
+#[test]
+fn bytes_of_large_matrices_agree() {
+    let mut rng = Rng::new(18);
+    for m in [15, 31, 32, 33, 47, 63, 64, 65, 100, 130, 300] {
+        for k in [20, 60, 64, 68, 100, 128, 192, 320, 384, 400] {
+            let n = rng.pick(&[16, 17, 24, 48, 64, 65, 80, 96, 129]);
+            let codec = rng.pick(&[Codec::T2, Codec::T2, Codec::N12, Codec::T5, Codec::I8]);
+            let y = rng.pick(&[DType::I8, DType::I8, DType::F32]);
+            case(m, n, k, DType::I8, codec, y, &mut rng).check(&Threads(1 + rng.below(3)));
+        }
+    }
+}
