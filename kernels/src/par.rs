@@ -101,8 +101,8 @@ pub(crate) fn tasks(par: &dyn ParallelFor, items: usize, elements: usize) -> usi
 
 /// The share of `items` that is task `t`'s of `tasks`.
 pub(crate) fn share(items: usize, tasks: usize, t: usize) -> Range<usize> {
-    // In 128 bits, so that no count overflows.
-    let at = |t: usize| (items as u128 * t as u128 / tasks as u128) as usize;
+    // `items * t / tasks`, without a product that overflows.
+    let at = |t: usize| items / tasks * t + items % tasks * t / tasks;
     at(t)..at(t + 1)
 }
 

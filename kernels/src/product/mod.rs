@@ -242,23 +242,45 @@ pub(crate) struct Split {
 }
 
 impl Split {
-    /// For a variant whose tiles have `tile` rows. Decoding a unit's weights
-    /// counts as much as one tile: whoever splits over rows decodes all of them
-    /// in every task.
+    /// For a variant whose tiles have `tile` rows: the split whose longest task
+    /// takes less, by these costs, in quarters of the products of a row and a unit.
+    ///
+    /// - Whoever splits over rows decodes all weights in every task, a unit's in
+    ///   the time of half a tile.
+    /// - Whoever splits over units reads all input in every task, a part of it from
+    ///   another core's cache, and writes lines that others write as well. A row
+    ///   takes as long as a tap of eight units, and finding it a little more.
     pub(crate) fn new(size: &Size, threads: usize, tile: usize) -> Split {
         let units = size.matrix.groups * size.matrix.blocks();
-        let tiles = size.rows.div_ceil(tile);
-        let by_units = tasks_for(threads, units);
-        let by_rows = tasks_for(threads, tiles);
-        let cost = |units: usize, tiles: usize| units as u128 * (tiles as u128 + 1);
-        let units_win =
-            cost(units.div_ceil(by_units), tiles) <= cost(units, tiles.div_ceil(by_rows));
-        Split {
-            units,
-            rows: size.rows,
-            tile,
-            by_units: units_win,
-            tasks: if units_win { by_units } else { by_rows },
+        let cost = |units: usize, rows: usize| {
+            let taps = size.matrix.taps as u128;
+            let [units, rows, tile] = [units, rows, tile].map(|n| n as u128);
+            taps * units * (4 * rows + 2 * tile) + (32 + taps) * rows
+        };
+        let split = |by_units: bool| {
+            let items = if by_units {
+                units
+            } else {
+                size.rows.div_ceil(tile)
+            };
+            let split = Split {
+                units,
+                rows: size.rows,
+                tile,
+                by_units,
+                tasks: tasks_for(threads, items),
+            };
+            let costs = (0..split.tasks).map(|task| {
+                let (units, rows) = split.share(task);
+                cost(units.len(), rows.len())
+            });
+            (costs.max(), split)
+        };
+        let (by_units, by_rows) = (split(true), split(false));
+        if by_units.0 < by_rows.0 {
+            by_units.1
+        } else {
+            by_rows.1
         }
     }
 
