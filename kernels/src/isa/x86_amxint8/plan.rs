@@ -15,7 +15,7 @@ pub(super) const CHUNK: usize = 64;
 /// Output rows of a tile, and of the two that are multiplied together.
 const TILE: usize = 16;
 pub(super) const ROWS: usize = 2 * TILE;
-/// Blocks that share staged rows and an epilogue.
+/// Blocks that share staged rows and an epilogue, at most.
 pub(super) const BLOCKS: usize = 4;
 /// Bytes of a tile.
 pub(super) const TILE_BYTES: usize = 1024;
@@ -25,9 +25,12 @@ const SUMS: usize = ROWS * BLOCKS * BLOCK * 4;
 /// used, and how many chunks of them there are at a time.
 pub(super) const STREAM_ROWS: usize = 4 * TILE;
 pub(super) const STREAM_SLOTS: usize = 4;
-/// Decoded panels of four blocks above this are decoded as they are used.
-const PANEL_BUDGET: usize = 48 << 10;
-const PANEL_BUDGET_FEW: usize = 16 << 10;
+/// Panels of [`BLOCKS`] blocks of at most this many bytes each, and what meets
+/// them, fit the first-level cache; of larger ones half as many do.
+const PANEL_SMALL: usize = 4 << 10;
+/// Panels above this, or where few rows share them above the other, are decoded
+/// as they are used.
+const PANEL_LARGE: usize = 12 << 10;
 /// A strip's staged input stays below this where one line of output does: part
 /// of a second-level cache.
 const STAGE_BUDGET: usize = 256 << 10;
@@ -42,6 +45,8 @@ pub(super) struct Plan {
     pub(super) runs: Runs,
     /// Whether weights are decoded as they are used.
     stream: bool,
+    /// Blocks that are decoded at a time.
+    blocks: usize,
     /// Lines of a strip, as `form` counts them.
     strip: usize,
     /// Lines over the whole batch, and in an image.
@@ -73,14 +78,20 @@ impl Plan {
                 (lines, lines)
             }
         };
-        let blocks = BLOCKS.min(size.matrix.blocks());
-        let decoded = runs.bytes()?.checked_mul(blocks)?;
+        let panel = runs.bytes()?;
+        let most = if panel <= PANEL_SMALL {
+            BLOCKS
+        } else {
+            BLOCKS / 2
+        };
+        let blocks = most.min(size.matrix.blocks());
+        let decoded = panel.checked_mul(blocks)?;
         // Few rows would share what is decoded.
         let few = size.rows <= 4 * STREAM_ROWS;
-        let budget = if few { PANEL_BUDGET_FEW } else { PANEL_BUDGET };
+        let budget = if few { PANEL_SMALL } else { PANEL_LARGE };
         let stream = matches!(size.codec, Codec::T2 | Codec::N12)
             && size.matrix.channels.is_multiple_of(CHUNK)
-            && decoded > budget;
+            && panel > budget;
         let units = size.matrix.groups * size.matrix.blocks();
         let (tasks, by_units) = Self::split(size, threads, lines);
         // As many strips as that takes, but of like size.
@@ -112,6 +123,7 @@ impl Plan {
             form,
             runs,
             stream,
+            blocks,
             strip,
             lines,
             image_lines,
@@ -259,8 +271,8 @@ unsafe fn task<R: Rows>(
                 line = end;
                 continue;
             }
-            for first in (unit..group_end).step_by(BLOCKS) {
-                let count = BLOCKS.min(group_end - first);
+            for first in (unit..group_end).step_by(plan.blocks) {
+                let count = plan.blocks.min(group_end - first);
                 // Often there are no others than those of the strip before.
                 let missing = if decoded == Some(first) { 0 } else { count };
                 decoded = Some(first);
@@ -280,7 +292,7 @@ unsafe fn task<R: Rows>(
                     offsets: &offsets[..plan.runs.chunks()],
                     panels,
                     stride: plan.runs.len(),
-                    next: problem.blocks(last + 1..units.end.min(last + 1 + BLOCKS)),
+                    next: problem.blocks(last + 1..units.end.min(last + 1 + plan.blocks)),
                     sums: sums.as_mut_ptr().cast(),
                     finish: &problem.finish,
                     outputs: first_output..last_output + outputs,
