@@ -183,6 +183,12 @@ impl ImageRows {
     pub(crate) fn new(shape: &Conv2dShape) -> Result<Self, Invalid> {
         shape.check().map(|()| ImageRows { shape: *shape })
     }
+
+    /// The shape.
+    #[cfg(target_arch = "x86_64")]
+    pub(crate) fn shape(&self) -> &Conv2dShape {
+        &self.shape
+    }
 }
 
 impl Rows for ImageRows {

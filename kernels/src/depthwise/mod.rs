@@ -17,15 +17,21 @@ use crate::epilogue::Finish;
 use crate::product::Size;
 use crate::{Caps, Codec, Ctx, DType, Epilogue, Invalid, Matrix, Variant, View, ViewMut, Weights};
 
+#[cfg(target_arch = "x86_64")]
+mod lines;
 mod scalar;
 #[cfg(target_arch = "x86_64")]
 mod x86_avx2;
+#[cfg(target_arch = "x86_64")]
+mod x86_avx512vnni;
 
 #[cfg(test)]
 mod tests;
 
 /// Every implementation, best first.
 pub(crate) static VARIANTS: &[Variant<Kernel>] = &[
+    #[cfg(target_arch = "x86_64")]
+    x86_avx512vnni::VARIANT,
     #[cfg(target_arch = "x86_64")]
     x86_avx2::VARIANT,
     scalar::VARIANT,
@@ -34,7 +40,7 @@ pub(crate) static VARIANTS: &[Variant<Kernel>] = &[
 /// What one variant is.
 pub(crate) struct Kernel {
     /// Scratch bytes for this many threads.
-    scratch: fn(&Size, usize) -> usize,
+    scratch: fn(&Size, &Conv2dShape, usize) -> usize,
     /// Computes. Unsafe to call without what the variant needs; scratch was
     /// checked to be as long as `scratch` says and aligned to 64 bytes.
     run: unsafe fn(&mut Ctx<'_>, &Problem<'_>),
@@ -83,7 +89,7 @@ fn size(shape: &Conv2dShape, x: DType, codec: Codec) -> Result<Size, Invalid> {
 pub fn scratch(caps: Caps, threads: usize, shape: &Conv2dShape, x: DType, codec: Codec) -> usize {
     let variant = Variant::select(VARIANTS, caps);
     match (size(shape, x, codec), variant) {
-        (Ok(size), Some(variant)) => (variant.run.scratch)(&size, threads.max(1)),
+        (Ok(size), Some(variant)) => (variant.run.scratch)(&size, shape, threads.max(1)),
         _ => 0,
     }
 }
@@ -113,7 +119,7 @@ pub fn run(
         finish,
     };
     let variant = Variant::select(VARIANTS, ctx.caps).ok_or(Invalid)?;
-    let scratch = (variant.run.scratch)(&size, ctx.threads());
+    let scratch = (variant.run.scratch)(&size, shape, ctx.threads());
     ctx.check_scratch(scratch)?;
     // SAFETY: `select` chose what this CPU has; scratch was just checked.
     unsafe { (variant.run.run)(ctx, &problem) };

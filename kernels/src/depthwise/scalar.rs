@@ -14,7 +14,7 @@ pub(super) const VARIANT: Variant<Kernel> = Variant {
     name: "scalar",
     needs: Caps::SCALAR,
     run: Kernel {
-        scratch: |_, _| 0,
+        scratch: |_, _, _| 0,
         run,
     },
 };

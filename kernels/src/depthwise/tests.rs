@@ -1,5 +1,6 @@
 use super::*;
 use crate::Serial;
+use crate::eltwise::{Unary, UnaryKind};
 use crate::testing::{Case, Family, OUTPUTS, Reversed, Rng, Threads, inputs};
 
 fn random_shape(channels: usize, rng: &mut Rng) -> Conv2dShape {
@@ -23,11 +24,110 @@ fn agrees_for_every_dtype_and_random_windows() {
     let mut rng = Rng::new(30);
     for (x, codec) in inputs() {
         for y in OUTPUTS {
-            for channels in [1, 3, 7, 8, 9, 15, 16, 17, 24, 31, 32, 33, 67] {
+            for channels in [
+                1, 3, 7, 8, 9, 15, 16, 17, 24, 31, 32, 33, 47, 48, 49, 63, 64, 65, 67, 80, 97, 127,
+                128, 145,
+            ] {
                 let shape = random_shape(channels, &mut rng);
                 Case::random(Family::Depthwise, shape, x, codec, y, &mut rng).check(&Serial);
             }
         }
+    }
+}
+
+/// Kernels that variants have code of their own for, along lines of one position,
+/// of some, and of more than are computed together.
+#[test]
+fn agrees_for_common_kernels() {
+    let mut rng = Rng::new(33);
+    for (x, codec) in inputs() {
+        for (kernel, stride) in [
+            (1, 1),
+            (1, 2),
+            (3, 1),
+            (3, 2),
+            (5, 1),
+            (5, 2),
+            (7, 1),
+            (3, 4),
+        ] {
+            for width in [1, 2, 7, 45] {
+                let output = [1 + rng.below(6), width];
+                let input = output.map(|n| n * stride - rng.below(stride));
+                let channels = rng.pick(&[16, 32, 48, 64, 72, 96, 100, 144]);
+                let shape = Conv2dShape {
+                    batch: 1 + rng.below(2),
+                    input,
+                    output,
+                    kernel: [kernel; 2],
+                    stride: [stride; 2],
+                    dilation: [1, 1],
+                    pad: [kernel / 2; 2],
+                    ..random_shape(channels, &mut rng)
+                };
+                let y = rng.pick(&OUTPUTS);
+                let mut case = Case::random(Family::Depthwise, shape, x, codec, y, &mut rng);
+                if rng.below(2) == 0 {
+                    // The epilogue of most layers.
+                    case.residual = None;
+                    case.activation = Unary {
+                        kind: UnaryKind::Clip,
+                        alpha: 0.0,
+                        beta: 6.0,
+                    };
+                }
+                case.check(&Serial);
+                let expected = case.run(Caps::SCALAR, &Serial);
+                for caps in case.family.caps() {
+                    assert_eq!(case.run(caps, &Reversed(3)), expected, "{caps} {shape:?}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn nothing_is_computed_of_nothing() {
+    let mut rng = Rng::new(35);
+    for (x, codec) in inputs() {
+        for (batch, output) in [(0, [3, 3]), (1, [0, 3]), (1, [3, 0])] {
+            let shape = Conv2dShape {
+                batch,
+                output,
+                ..random_shape(70, &mut rng)
+            };
+            let y = rng.pick(&OUTPUTS);
+            Case::random(Family::Depthwise, shape, x, codec, y, &mut rng).check(&Reversed(2));
+        }
+    }
+}
+
+/// 0 times such a weight is no number: the taps outside of the input matter.
+#[test]
+fn infinite_weights_stay_inside() {
+    let mut rng = Rng::new(34);
+    let shape = Conv2dShape {
+        batch: 1,
+        input: [4, 4],
+        output: [4, 4],
+        kernel: [3, 3],
+        stride: [1, 1],
+        dilation: [1, 1],
+        pad: [1, 1],
+        ..random_shape(40, &mut rng)
+    };
+    let f32 = DType::F32;
+    let mut case = Case::random(Family::Depthwise, shape, f32, Codec::F32, f32, &mut rng);
+    (case.residual, case.activation) = (None, Unary::IDENTITY);
+    case.weights[0] = f32::INFINITY;
+    let matrix = case.family.matrix(&shape);
+    Codec::F32
+        .pack_f32(&matrix, &case.weights, &mut case.bytes)
+        .unwrap();
+    let expected = case.run(Caps::SCALAR, &Serial);
+    assert!(!expected.get(0).is_nan() && expected.get(40 * 5).is_infinite());
+    for caps in case.family.caps() {
+        assert_eq!(case.run(caps, &Serial), expected, "{caps}");
     }
 }
 

@@ -17,6 +17,7 @@
 //! f32: `[16 channels][tap][16]`; a tap outside of the input is left out.
 
 use super::{Kernel, Problem, scalar};
+use crate::conv2d::Conv2dShape;
 use crate::epilogue::{Columns, Common, common};
 use crate::layout::{BLOCK, Block};
 use crate::par::{SCRATCH_ALIGN, Shared, each_once, share, tasks_for};
@@ -90,7 +91,7 @@ impl Plan {
     }
 }
 
-fn scratch(size: &Size, threads: usize) -> usize {
+fn scratch(size: &Size, _: &Conv2dShape, threads: usize) -> usize {
     if size.matrix.outputs < BLOCK {
         return 0;
     }

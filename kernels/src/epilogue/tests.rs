@@ -320,8 +320,20 @@ impl Row {
             finish.x86_avx512_rows::<false>(0..ROWS, cut..self.outputs, sums, stride);
         });
         self.compare(&found, &expected_floats, "floats");
-        let found = self.with(|finish| unsafe { unpacked(finish, self.outputs, &floats, stride) });
-        self.compare(&found, &expected_floats, "unpacked");
+        for copies in [1, 2, 4] {
+            let found = self.with(|finish| unsafe {
+                unpacked::<1>(finish, copies, self.outputs, &floats, stride);
+            });
+            self.compare(&found, &expected_floats, "from registers");
+            let found = self.with(|finish| unsafe {
+                unpacked::<2>(finish, copies, self.outputs, &floats, stride);
+            });
+            self.compare(&found, &expected_floats, "unpacked words");
+            let found = self.with(|finish| unsafe {
+                unpacked::<4>(finish, copies, self.outputs, &floats, stride);
+            });
+            self.compare(&found, &expected_floats, "unpacked bytes");
+        }
     }
 
     fn compare(&self, found: &Buffer, expected: &Buffer, how: &str) {
@@ -344,19 +356,61 @@ impl Row {
     }
 }
 
-/// Finishes rows from registers in the unpacked order, each row both ways.
+/// Finishes rows from four registers in the order that `U` says, which hold as many
+/// rows side by side as `copies` says.
+#[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
-unsafe fn unpacked(finish: &Finish<'_>, outputs: usize, sums: &[f32], stride: usize) {
-    use super::x86_avx512::Columns;
+unsafe fn unpacked<const U: usize>(
+    finish: &Finish<'_>,
+    copies: usize,
+    outputs: usize,
+    sums: &[f32],
+    stride: usize,
+) {
+    use super::x86_avx512::{Columns, Place};
     use core::arch::x86_64::*;
 
-    for first in (0..outputs).step_by(64) {
-        let columns = Columns::<4, true>::new(finish, first, outputs - first);
-        for row in 0..ROWS {
+    let width = 64 / copies;
+    // Whole columns overlap those in front of them; what is left of fewer outputs
+    // than that takes the only way that masks its preparations as well.
+    let mut done = 0;
+    while done < outputs {
+        let whole = outputs >= width;
+        if copies > 1 && !whole {
+            // SAFETY: the caller's promises.
+            return unsafe { unpacked::<U>(finish, 1, outputs, sums, stride) };
+        }
+        let first = if whole {
+            done.min(outputs - width)
+        } else {
+            done
+        };
+        let (skip, count) = (done - first, (outputs - first).min(width));
+        let columns = if whole {
+            Columns::<4, U>::of_rows(finish, first, copies)
+        } else {
+            Columns::<4, U>::new(finish, first, count)
+        };
+        for row in (0..ROWS).step_by(copies) {
             let mut natural = [0.0; 64];
-            let count = (outputs - first).min(64);
-            natural[..count].copy_from_slice(&sums[row * stride + first..][..count]);
-            let order = |n: usize, i: usize| natural[i / 4 * 16 + 4 * n + i % 4];
+            let mut place = Place {
+                at: [0; 4],
+                mask: 0,
+            };
+            for copy in 0..copies.min(ROWS - row) {
+                let from = &sums[(row + copy) * stride + first..][..count];
+                natural[copy * width..][..count].copy_from_slice(from);
+                for n in 0..width / 16 {
+                    let at = (row + copy) * outputs + first + 16 * n;
+                    place.at[copy * width / 16 + n] = at;
+                }
+                let outputs = (u64::MAX >> (64 - count)) & (u64::MAX << skip);
+                place.mask |= outputs << (copy * width);
+            }
+            let order = |n: usize, i: usize| {
+                let (group, lane) = (n / U * U * 16, U * (i / 4) + n % U);
+                natural[group + 4 * lane + i % 4]
+            };
             let t = core::array::from_fn(|n| {
                 let register: [f32; 16] = core::array::from_fn(|i| order(n, i));
                 // SAFETY: 16 floats.
@@ -364,15 +418,29 @@ unsafe fn unpacked(finish: &Finish<'_>, outputs: usize, sums: &[f32], stride: us
             });
             // SAFETY: the caller's promises.
             unsafe {
-                let known = row % 2 == 0
-                    && finish.common().is_some_and(|kind| {
+                if columns.is_quick(place.mask) && row % 2 == 0 {
+                    match &finish.y {
+                        Out::F32(_) => columns.finish_quickly(columns.to(&place).cast::<f32>(), t),
+                        Out::I16(_) => columns.finish_quickly(columns.to(&place).cast::<i16>(), t),
+                        Out::I8(_) => columns.finish_quickly(columns.to(&place).cast::<i8>(), t),
+                    }
+                } else {
+                    // Both parts of the sum matter.
+                    let offset = row % 3;
+                    place.at = place.at.map(|at| at.wrapping_sub(offset));
+                    columns.finish(place, offset, t);
+                }
+                if copies == 1 && skip == 0 {
+                    let known = finish.common().is_some_and(|kind| {
                         common!(kind, true, C => columns.common_row::<C>(row, t))
                             || common!(kind, false, C => columns.common_row::<C>(row, t))
                     });
-                if !known {
-                    columns.row(row, t);
+                    if !known {
+                        columns.row(row, t);
+                    }
                 }
             }
         }
+        done = first + count;
     }
 }

@@ -1,0 +1,481 @@
+//! The walk along output lines that SIMD variants share. What differs between
+//! instruction sets is a [`Lanes`]; this is the loop around it.
+//!
+//! ```text
+//! weights of all channels are expanded once
+//! for each strip of output lines, each part of the channels:
+//!     for each band of the strip, as many at once as fit a register side by side:
+//!         for each run of positions along the lines:
+//!             for each column of the input that comes under the kernel:
+//!                 made[column] = its taps, interleaved in groups of TAPS lines
+//!             for each position, each line of the band:
+//!                 sums = start + products of the kernel's columns
+//!                 epilogue
+//! ```
+//!
+//! A *part* is [`CHANNELS`](Lanes::CHANNELS) channels, or half or a quarter of them,
+//! of which the register then holds two or four output lines: `copies`. A part that
+//! would end behind the last channel begins further in front, and skips in the
+//! output what the part before it has.
+//!
+//! A *band* is one output line, or two where the groups of lines that the first one
+//! multiplies hold the second one's input as well: three lines of a kernel with
+//! stride 1 leave room for a fourth one in a group of four.
+//!
+//! Nothing reads outside of the input: a line there is a block of zeros that is
+//! read again and again, a column there is one of zeros. f32 adds zeros that the
+//! reference leaves out. They change no sum, as a sum that begins with 0.0 is never
+//! -0.0, unless a weight is infinite or no number: such weights are the
+//! reference's.
+
+use super::{Problem, scalar};
+use crate::Ctx;
+use crate::conv2d::Conv2dShape;
+use crate::epilogue::Finish;
+use crate::layout::{BLOCK, Block};
+use crate::par::{SCRATCH_ALIGN, Shared, each_once, share};
+use crate::product::scalar::Element;
+use crate::product::{Rows, Size};
+use core::ops::Range;
+
+mod plan;
+mod walk;
+
+pub(super) use walk::{Place, Source, Walk, make, walk};
+
+use plan::{Part, Plan};
+
+/// Lines that a register has side by side at most, and blocks of 16 channels.
+pub(super) const COPIES: usize = 4;
+/// Lines of a band at most.
+pub(super) const LINES: usize = 2;
+/// In place of an offset: a line outside of the input.
+const OUTSIDE: usize = usize::MAX;
+
+/// What one instruction set does with one type of activations.
+pub(super) trait Lanes {
+    /// Elements of the input.
+    type X: Element;
+    /// Sums of `CHANNELS` channels.
+    type Sums: Copy;
+    /// The epilogue of a part.
+    type Columns<'a>;
+    /// Where a line's outputs go.
+    type To: Copy;
+
+    /// Channels that are computed at once: 16, 32 or 64.
+    const CHANNELS: usize;
+    /// Lines of a group.
+    const TAPS: usize;
+    /// Bytes of a group: of a column in the ring, and of a column of weights.
+    const GROUP: usize = Self::CHANNELS * Self::TAPS * size_of::<Self::X>();
+
+    /// A weight as what interleaves like the input; `None` for one that the
+    /// reference must multiply with.
+    fn weight(w: <Self::X as Element>::Weight) -> Option<Self::X>;
+
+    /// The epilogue of outputs `first..first + CHANNELS / copies` of as many rows
+    /// as `copies` says.
+    ///
+    /// # Safety
+    ///
+    /// The CPU has what the variant needs, here and below. The outputs are there.
+    unsafe fn columns<'a>(finish: &'a Finish<'a>, first: usize, copies: usize)
+    -> Self::Columns<'a>;
+
+    /// Writes the groups of at most `TAPS` lines of some columns, `step` bytes after
+    /// each other; of the input, or of weights.
+    ///
+    /// # Safety
+    ///
+    /// `CHANNELS / copies` elements are there in every line and column of each
+    /// copy, and there is room for the groups.
+    unsafe fn groups<const WEIGHTS: bool>(
+        lines: &[Source<Self::X>],
+        copies: usize,
+        columns: Range<usize>,
+        to: *mut u8,
+        step: usize,
+    );
+
+    /// Writes a group of a column of zeros.
+    ///
+    /// # Safety
+    ///
+    /// There is room for the group.
+    unsafe fn outside(to: *mut u8);
+
+    /// Writes where sums begin, [`START`] bytes, for weights of this many groups.
+    ///
+    /// # Safety
+    ///
+    /// The weights are there, and there is room.
+    unsafe fn start(weights: *const u8, groups: usize, to: *mut u8);
+
+    /// Reads what [`start`](Self::start) wrote.
+    ///
+    /// # Safety
+    ///
+    /// It is there.
+    unsafe fn begin(start: *const u8) -> Self::Sums;
+
+    /// Adds the products of a group.
+    ///
+    /// # Safety
+    ///
+    /// Both groups are there.
+    unsafe fn add(sums: Self::Sums, column: *const u8, weights: *const u8) -> Self::Sums;
+
+    /// Prepares a line's epilogue.
+    fn to(columns: &Self::Columns<'_>, place: &Place) -> Self::To;
+
+    /// Writes a position's outputs.
+    ///
+    /// # Safety
+    ///
+    /// Where the place's mask says so, its outputs `offset` elements further on lie
+    /// in the output, and no other task has them. `QUICK` is what [`walk`] was told.
+    unsafe fn finish<const QUICK: bool>(
+        columns: &Self::Columns<'_>,
+        to: &Self::To,
+        offset: usize,
+        sums: Self::Sums,
+    );
+
+    /// Calls [`make`] from a function that has the instruction set's features.
+    ///
+    /// # Safety
+    ///
+    /// As for [`make`].
+    unsafe fn make<const WEIGHTS: bool>(
+        lines: &[Source<Self::X>],
+        copies: usize,
+        inside: Range<usize>,
+        columns: Range<usize>,
+        to: *mut u8,
+    );
+
+    /// Calls [`walk`] from a function that has the instruction set's features, with
+    /// the size of the kernel known when compiling if it is a common one.
+    ///
+    /// # Safety
+    ///
+    /// As for [`walk`].
+    unsafe fn walk(walk: &Walk<Self::X>, columns: &Self::Columns<'_>);
+}
+
+/// Bytes of [`Lanes::start`]: i32 or f32.
+const fn start_len<L: Lanes>() -> usize {
+    4 * L::CHANNELS
+}
+
+/// Scratch bytes for this many threads; `usize::MAX` where that overflows.
+pub(super) fn scratch<L: Lanes>(size: &Size, shape: &Conv2dShape, threads: usize) -> usize {
+    if size.matrix.outputs < BLOCK {
+        return 0;
+    }
+    Plan::new::<L>(size, shape, threads)
+        .and_then(|plan| plan.task.checked_mul(plan.tasks)?.checked_add(plan.shared))
+        .unwrap_or(usize::MAX)
+}
+
+/// Computes.
+///
+/// # Safety
+///
+/// The CPU has what `L` needs.
+pub(super) unsafe fn run<L: Lanes>(ctx: &mut Ctx<'_>, problem: &Problem<'_>, x: &[L::X]) {
+    if problem.size.matrix.outputs < BLOCK {
+        return scalar::run(ctx, problem);
+    }
+    let Some(plan) = Plan::new::<L>(&problem.size, problem.rows.shape(), ctx.threads()) else {
+        return;
+    };
+    // SAFETY: the caller's promise.
+    if !unsafe { expand::<L>(problem, &plan, ctx.scratch) } {
+        return scalar::run(ctx, problem);
+    }
+    let Some((shared, tasks)) = ctx.scratch.split_at_mut_checked(plan.shared) else {
+        return;
+    };
+    let (shared, tasks) = (&*shared, Shared::new(tasks));
+    each_once(ctx.par, plan.tasks, &|i| {
+        // SAFETY: every task has a range of its own, and `each_once` runs a task
+        // no more than once.
+        let scratch = unsafe { tasks.part(i * plan.task..(i + 1) * plan.task) };
+        if scratch.len() < plan.task || !scratch.as_ptr().addr().is_multiple_of(SCRATCH_ALIGN) {
+            return;
+        }
+        let task: Task<'_, L> = Task {
+            problem,
+            plan: &plan,
+            x,
+            shared,
+            scratch: scratch.as_mut_ptr(),
+        };
+        let items = plan.strips * plan.parts.count();
+        // SAFETY: the caller's promise; tasks have disjoint items.
+        unsafe { task.run(share(items, plan.tasks, i)) };
+    });
+}
+
+/// Writes the zeros and the weights of all parts; false where the reference must
+/// multiply with them.
+///
+/// # Safety
+///
+/// The CPU has what `L` needs.
+unsafe fn expand<L: Lanes>(problem: &Problem<'_>, plan: &Plan, scratch: &mut [u8]) -> bool {
+    if scratch.len() < plan.shared || !scratch.as_ptr().addr().is_multiple_of(SCRATCH_ALIGN) {
+        return false;
+    }
+    let matrix = &problem.size.matrix;
+    let [height, width] = problem.kernel;
+    let start: *mut u8 = scratch.as_mut_ptr();
+    let values: *mut L::X = start.wrapping_add(plan.values).cast();
+    let zeros: *mut L::X = start.wrapping_add(plan.zeros).cast();
+    // SAFETY: the plan has room for CHANNELS zeros, here and to the end of the
+    // function for what it says; scratch is aligned.
+    unsafe { zeros.write_bytes(0, L::CHANNELS) };
+    for b in 0..matrix.blocks() {
+        let block = Block::new(problem.size.codec, matrix, problem.block(b));
+        for tap in 0..height * width {
+            let to = values.wrapping_add(tap * plan.row + b * BLOCK);
+            for (i, w) in L::X::weights(&block, 0, tap).into_iter().enumerate() {
+                let Some(w) = L::weight(w) else {
+                    return false;
+                };
+                // SAFETY: a row has all channels, in whole blocks.
+                unsafe { to.wrapping_add(i).write(w) };
+            }
+        }
+    }
+    let stride = problem.rows.shape().stride[0];
+    for p in 0..plan.parts.count() {
+        let part = plan.parts.get(p);
+        let begin = start.wrapping_add(p * plan.weights);
+        let mut to = begin.wrapping_add(start_len::<L>());
+        for line in 0..plan.lines {
+            for k in 0..width {
+                for g in 0..plan.groups {
+                    let mut sources = [Source::constant(zeros.cast_const()); COPIES];
+                    for (i, source) in sources.iter_mut().enumerate().take(L::TAPS) {
+                        let y = (g * L::TAPS + i).wrapping_sub(line * stride);
+                        if y < height {
+                            let at = (y * width + k) * plan.row + part.first;
+                            *source = Source::constant(values.wrapping_add(at));
+                        }
+                    }
+                    // SAFETY: as above; the part's channels lie in the row.
+                    unsafe {
+                        let copies = L::CHANNELS / part.width;
+                        L::make::<true>(&sources[..L::TAPS], copies, 0..1, 0..1, to);
+                    }
+                    to = to.wrapping_add(L::GROUP);
+                }
+            }
+        }
+        // SAFETY: as above.
+        unsafe {
+            let weights = begin.wrapping_add(start_len::<L>());
+            L::start(weights, width * plan.groups, begin);
+        }
+    }
+    true
+}
+
+/// One task, with its scratch laid out as the plan says.
+struct Task<'a, L: Lanes> {
+    problem: &'a Problem<'a>,
+    plan: &'a Plan,
+    x: &'a [L::X],
+    shared: &'a [u8],
+    scratch: *mut u8,
+}
+
+impl<L: Lanes> Task<'_, L> {
+    /// Some parts of some strips: item `strip * parts + part`.
+    ///
+    /// # Safety
+    ///
+    /// The CPU has what `L` needs; no other task has these items.
+    unsafe fn run(&self, items: Range<usize>) {
+        let parts = self.plan.parts.count();
+        let mut pointed = None;
+        for item in items {
+            let (strip, part) = (item / parts, item % parts);
+            if pointed != Some(strip) {
+                self.point(strip);
+                pointed = Some(strip);
+            }
+            // SAFETY: the caller's promises.
+            unsafe { self.part(strip, part) };
+        }
+    }
+
+    /// What is known of a band of the strip.
+    fn entry(&self, band: usize) -> Entry {
+        let table: *mut usize = self.scratch.wrapping_add(self.plan.table).cast();
+        Entry(table.wrapping_add(band * (Entry::HEAD + self.plan.rows)))
+    }
+
+    /// Looks up where the strip's lines are.
+    fn point(&self, strip: usize) {
+        let (plan, rows) = (self.plan, &self.problem.rows);
+        let shape = rows.shape();
+        let [height, width] = shape.output;
+        for i in 0..plan.strip {
+            let band = strip * plan.strip + i;
+            let (image, y) = (band / plan.bands, band % plan.bands * plan.lines);
+            let there = image < shape.batch;
+            // SAFETY, to the end: the plan has room for the entries of a strip.
+            let entry = self.entry(i);
+            let lines = if there { plan.lines.min(height - y) } else { 0 };
+            let to = (image * height + y) * width * plan.parts.channels;
+            unsafe { entry.put(lines, if there { to } else { 0 }) };
+            for row in 0..plan.rows {
+                let from = rows.line([image, y, 0], row).filter(|from| {
+                    let end = from + shape.input[1] * shape.in_channels;
+                    there && end <= self.x.len()
+                });
+                unsafe { entry.put_input(row, from) };
+            }
+        }
+    }
+
+    /// A part of a strip.
+    ///
+    /// # Safety
+    ///
+    /// As for [`run`](Self::run), with the strip's lines looked up.
+    unsafe fn part(&self, strip: usize, p: usize) {
+        let (plan, shape) = (self.plan, self.problem.rows.shape());
+        let part = plan.parts.get(p);
+        let copies = L::CHANNELS / part.width;
+        // SAFETY: the caller's promise; the part's channels are there.
+        let columns = unsafe { L::columns(&self.problem.finish, part.first, copies) };
+        let start = self.shared.as_ptr().wrapping_add(p * plan.weights);
+        let sources: *mut Source<L::X> = self.scratch.wrapping_add(plan.sources).cast();
+        let mut walk = Walk {
+            sources,
+            rows: plan.rows,
+            copies,
+            places: [Place::default(); LINES],
+            lines: plan.lines,
+            channels: plan.parts.channels,
+            positions: shape.output[1],
+            run: plan.run,
+            width: shape.kernel[1],
+            groups: plan.groups,
+            stride: shape.stride[1],
+            dilation: shape.dilation[1],
+            pad: shape.pad[1],
+            columns: shape.input[1],
+            made: self.scratch,
+            start,
+            weights: start.wrapping_add(start_len::<L>()),
+        };
+        let bands = (plan.strips * plan.strip).min(plan.bands * shape.batch);
+        let bands = plan.strip.min(bands - strip * plan.strip);
+        for first in (0..bands).step_by(copies) {
+            walk.places = self.places(first, copies, &part);
+            // Where no band has its last line.
+            walk.lines = plan.lines;
+            while walk.lines > 1 && walk.places[walk.lines - 1].mask == 0 {
+                walk.lines -= 1;
+            }
+            for row in 0..plan.rows {
+                let source = self.source(first, copies, row, &part);
+                // SAFETY: the plan has room for the rows' sources.
+                unsafe { sources.wrapping_add(row).write(source) };
+            }
+            // SAFETY: the caller's promises; the sources were just written, of
+            // lines that have all columns, and the output has the places.
+            unsafe { L::walk(&walk, &columns) };
+        }
+    }
+
+    /// Where the lines of some bands of the strip go.
+    fn places(&self, first: usize, copies: usize, part: &Part) -> [Place; LINES] {
+        let channels = self.plan.parts.channels;
+        let line_len = self.problem.rows.shape().output[1] * channels;
+        let outputs = (u64::MAX >> (64 - part.width)) & (u64::MAX << part.skip);
+        let blocks = part.width / BLOCK;
+        let mut places = [Place::default(); LINES];
+        for copy in 0..copies {
+            // SAFETY: the strip's entries were written.
+            let (lines, to) = unsafe { self.entry(first + copy).get() };
+            for (line, place) in places.iter_mut().enumerate().take(lines) {
+                for n in 0..blocks {
+                    let at = to + line * line_len + part.first + n * BLOCK;
+                    place.at[copy * blocks + n] = at;
+                }
+                place.mask |= outputs << (copy * part.width);
+            }
+        }
+        places
+    }
+
+    /// An input line of some bands of the strip.
+    fn source(&self, first: usize, copies: usize, row: usize, part: &Part) -> Source<L::X> {
+        let zeros = self.shared.as_ptr().wrapping_add(self.plan.zeros);
+        let mut source = Source::constant(zeros.cast());
+        for copy in 0..copies {
+            // SAFETY: the strip's entries were written.
+            if let Some(from) = unsafe { self.entry(first + copy).input(row) } {
+                source.at[copy] = self.x.as_ptr().wrapping_add(from + part.first);
+                source.step[copy] = self.plan.parts.channels;
+            }
+        }
+        source
+    }
+}
+
+/// What is known of a band: how many output lines it has, where the first one
+/// begins, and where each input line begins.
+struct Entry(*mut usize);
+
+impl Entry {
+    /// Words in front of the input lines.
+    const HEAD: usize = 2;
+
+    /// # Safety
+    ///
+    /// There is such an entry, here and below, and it was written.
+    unsafe fn get(&self) -> (usize, usize) {
+        // SAFETY: the caller's promise, here and below.
+        unsafe { (self.0.read(), self.0.wrapping_add(1).read()) }
+    }
+
+    /// # Safety
+    ///
+    /// As for [`get`](Self::get).
+    unsafe fn input(&self, row: usize) -> Option<usize> {
+        // SAFETY: as above.
+        let from = unsafe { self.0.wrapping_add(Self::HEAD + row).read() };
+        (from != OUTSIDE).then_some(from)
+    }
+
+    /// # Safety
+    ///
+    /// There is room for the entry, here and below.
+    unsafe fn put(&self, lines: usize, to: usize) {
+        // SAFETY: as above.
+        unsafe {
+            self.0.write(lines);
+            self.0.wrapping_add(1).write(to);
+        }
+    }
+
+    /// # Safety
+    ///
+    /// As for [`put`](Self::put).
+    unsafe fn put_input(&self, row: usize, from: Option<usize>) {
+        // SAFETY: as above.
+        unsafe {
+            self.0
+                .wrapping_add(Self::HEAD + row)
+                .write(from.unwrap_or(OUTSIDE));
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! How a convolution is cut up, and where the parts of scratch begin.
+
+use super::{COPIES, Entry, LINES, Lanes, Source, start_len};
+use crate::conv2d::Conv2dShape;
+use crate::layout::BLOCK;
+use crate::par::{SCRATCH_ALIGN, tasks_for};
+use crate::product::Size;
+
+/// Positions of a strip, roughly: what the epilogue's preparations serve.
+const STRIP: usize = 256;
+/// Bytes of the columns of a run of positions, so that they stay in the first-level
+/// cache, and positions of a run at least, if there are as many.
+const COLUMNS_BUDGET: usize = 12 << 10;
+const RUN: usize = 8;
+/// Some of the channels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Part {
+    pub(super) first: usize,
+    pub(super) width: usize,
+    /// Channels at the front that the part before it has.
+    pub(super) skip: usize,
+}
+
+impl Part {
+    /// The part that has channel `from` of `channels`, 16 or more, and the channels
+    /// after it up to at most `most`.
+    fn new(from: usize, channels: usize, most: usize) -> Part {
+        let left = channels - from;
+        let mut width = most;
+        while width > BLOCK && (width / 2 >= left || width > channels) {
+            width /= 2;
+        }
+        let first = from.min(channels - width);
+        Part {
+            first,
+            width,
+            skip: from - first,
+        }
+    }
+
+    pub(super) fn end(&self) -> usize {
+        self.first + self.width
+    }
+}
+
+/// Which parts there are: whole ones, then what is left.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Parts {
+    pub(super) channels: usize,
+    most: usize,
+}
+
+impl Parts {
+    pub(super) fn get(&self, index: usize) -> Part {
+        let whole = self.channels / self.most;
+        let mut part = Part::new(index.min(whole) * self.most, self.channels, self.most);
+        for _ in whole..index {
+            part = Part::new(part.end(), self.channels, self.most);
+        }
+        part
+    }
+
+    pub(super) fn count(&self) -> usize {
+        let (whole, mut end) = (
+            self.channels / self.most,
+            self.channels / self.most * self.most,
+        );
+        let mut more = 0;
+        while end < self.channels {
+            end = Part::new(end, self.channels, self.most).end();
+            more += 1;
+        }
+        whole + more
+    }
+}
+
+/// How a convolution runs, and where the parts of scratch begin.
+pub(super) struct Plan {
+    pub(super) parts: Parts,
+    /// Output lines of a band, bands of an image, and bands of a strip.
+    pub(super) lines: usize,
+    pub(super) bands: usize,
+    pub(super) strip: usize,
+    pub(super) strips: usize,
+    /// Input lines under a band, and their groups.
+    pub(super) rows: usize,
+    pub(super) groups: usize,
+    /// Positions that are computed together.
+    pub(super) run: usize,
+    /// Bytes of a part's start and weights.
+    pub(super) weights: usize,
+    /// Elements of a tap's row of packed weights' values, before they are expanded.
+    pub(super) row: usize,
+    /// Where these, the zeros and the tasks' parts begin.
+    pub(super) values: usize,
+    pub(super) zeros: usize,
+    pub(super) shared: usize,
+    /// In a task's: the strip's bands, and one's sources.
+    pub(super) table: usize,
+    pub(super) sources: usize,
+    pub(super) task: usize,
+    pub(super) tasks: usize,
+}
+
+/// Appends a part of `count * each` bytes to scratch; tells where it begins.
+fn part(end: &mut usize, count: usize, each: usize) -> Option<usize> {
+    let start = *end;
+    *end = count
+        .checked_mul(each)?
+        .checked_add(start)?
+        .checked_next_multiple_of(SCRATCH_ALIGN)?;
+    Some(start)
+}
+
+impl Plan {
+    /// `None` where the size overflows.
+    pub(super) fn new<L: Lanes>(size: &Size, shape: &Conv2dShape, threads: usize) -> Option<Plan> {
+        let channels = size.matrix.outputs;
+        let [height, width] = shape.kernel;
+        let parts = Parts {
+            channels,
+            most: L::CHANNELS,
+        };
+        let spare = height.next_multiple_of(L::TAPS) - height;
+        let two = shape.dilation[0] == 1 && shape.stride[0] <= spare;
+        let lines = if two { LINES } else { 1 };
+        let rows = height + (lines - 1) * shape.stride[0];
+        let groups = rows.div_ceil(L::TAPS);
+        let window = (width - 1).checked_mul(shape.dilation[1])?.checked_add(1)?;
+        let bands = shape.output[0].div_ceil(lines);
+        let all = bands.checked_mul(shape.batch)?;
+        let positions = lines.saturating_mul(shape.output[1]);
+        let strip = (STRIP / positions.max(1)).next_multiple_of(COPIES);
+        let strip = strip.clamp(COPIES, all.next_multiple_of(COPIES).max(COPIES));
+        let strips = all.div_ceil(strip);
+        let column = groups.checked_mul(L::GROUP)?;
+        // As many as the budget allows, of like size for all runs of a line.
+        let fitting = (COLUMNS_BUDGET / column).saturating_sub(window) / shape.stride[1] + 1;
+        let runs = shape.output[1].div_ceil(fitting.max(RUN)).max(1);
+        let run = shape.output[1].div_ceil(runs);
+        let columns = (run.max(1) - 1).checked_mul(shape.stride[1])?;
+        let columns = columns.checked_add(window)?;
+        let weights = lines.checked_mul(width)?.checked_mul(column)?;
+        let weights = weights.checked_add(start_len::<L>())?;
+        let row = channels.checked_next_multiple_of(BLOCK)?;
+        let mut end = 0;
+        part(&mut end, parts.count(), weights)?;
+        let values = part(
+            &mut end,
+            height * width,
+            row.checked_mul(size_of::<L::X>())?,
+        )?;
+        let zeros = part(&mut end, L::CHANNELS, size_of::<L::X>())?;
+        let mut task = 0;
+        part(&mut task, columns, column)?;
+        let entry = rows.checked_add(Entry::HEAD)?;
+        let table = part(&mut task, strip, entry.checked_mul(size_of::<usize>())?)?;
+        let sources = part(&mut task, rows, size_of::<Source<L::X>>())?;
+        Some(Plan {
+            parts,
+            lines,
+            bands,
+            strip,
+            strips,
+            rows,
+            groups,
+            run,
+            weights,
+            row,
+            values,
+            zeros,
+            shared: end,
+            table,
+            sources,
+            task,
+            tasks: tasks_for(threads, strips.saturating_mul(parts.count())),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every channel is computed once, by parts that lie inside.
+    #[test]
+    fn parts_cover_all_channels() {
+        for most in [16, 32, 64] {
+            for channels in 16..400 {
+                let parts = Parts { channels, most };
+                let mut next = 0;
+                for p in 0..parts.count() {
+                    let part = parts.get(p);
+                    assert!([16, 32, 64].contains(&part.width) && part.width <= most);
+                    assert!(part.end() <= channels && part.skip < part.width);
+                    assert_eq!(part.first + part.skip, next, "{channels} {part:?}");
+                    next = part.end();
+                }
+                assert_eq!(next, channels);
+            }
+        }
+    }
+}
