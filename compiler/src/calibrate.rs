@@ -1,6 +1,6 @@
 //! Ranges of activations over samples, for static scales.
 
-use crate::ir::{Graph, Tensor, ValueId};
+use crate::ir::{Graph, Op, Tensor, ValueId};
 use crate::ops::run_graph_observing;
 use crate::passes::quantize_activations::Ranges;
 use crate::pipeline::Progress;
@@ -9,8 +9,65 @@ use npyz::{NpyFile, Order};
 use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
 use std::io::{BufReader, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use ternrt::DType;
+
+/// Where the largest magnitudes of values come from.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Calibration {
+    /// Inputs of the model to compute them with: an `.npz` file with an array for
+    /// each input (of the input's shape, or with a leading dimension that counts
+    /// samples), an `.npy` file for a model of one input, or a directory of such files.
+    Samples(PathBuf),
+    /// They are known, as after training: by the value's name, which is that of
+    /// the node that computes it or of the graph's input.
+    Known(BTreeMap<String, f32>),
+}
+
+impl Calibration {
+    /// Largest magnitude of each watched value.
+    ///
+    /// # Errors
+    /// A file that cannot be read, an array that is missing or does not fit; a
+    /// value of which nothing is known.
+    pub fn ranges(
+        &self,
+        graph: &Graph,
+        watched: &HashSet<ValueId>,
+        progress: &dyn Progress,
+    ) -> Result<Ranges> {
+        match self {
+            Calibration::Samples(path) => sampled(graph, path, watched, progress),
+            Calibration::Known(known) => {
+                let range = |&id: &ValueId| {
+                    let range = known_range(graph, known, id).with_context(|| {
+                        format!("no range is known for {:?}", graph.value(id).name)
+                    })?;
+                    Ok((id, range))
+                };
+                watched.iter().map(range).collect()
+            }
+        }
+    }
+}
+
+/// The range of a value, or of the one that it is a rearrangement or pool of.
+fn known_range(graph: &Graph, known: &BTreeMap<String, f32>, id: ValueId) -> Option<f32> {
+    let producers = graph.producers();
+    let mut at = id;
+    loop {
+        let input = graph.inputs.iter().find(|(_, id)| *id == at);
+        let name = input.map_or(&graph.value(at).name, |(name, _)| name);
+        if let Some(&range) = known.get(name) {
+            return Some(range);
+        }
+        let node = &graph.nodes[producers[at.0]?.0];
+        match node.op {
+            Op::Transpose(_) | Op::Reshape(_) | Op::MaxPool(_) => at = node.inputs[0]?,
+            _ => return None,
+        }
+    }
+}
 
 /// An array of a file.
 struct Array {
@@ -18,15 +75,7 @@ struct Array {
     values: Vec<f32>,
 }
 
-/// Largest magnitude of each watched value over all samples.
-///
-/// `path` is an `.npz` file with an array for each input (of the input's
-/// shape, or with a leading dimension that counts samples), an `.npy` file for
-/// a model of one input, or a directory of such files.
-///
-/// # Errors
-/// A file that cannot be read, an array that is missing or does not fit.
-pub fn ranges(
+fn sampled(
     graph: &Graph,
     path: &Path,
     watched: &HashSet<ValueId>,

@@ -1,5 +1,6 @@
 //! The whole flow: ONNX in, the bytes of a `.tern` file out.
 
+use crate::calibrate::Calibration;
 use crate::emit::{self, GoldenCase};
 use crate::host::Aligned;
 use crate::import::onnx::{self, ImportOptions};
@@ -10,10 +11,10 @@ use crate::passes::{self, ActivationMode, quantize_activations};
 use crate::plan::{self, Plan};
 use crate::report::Report;
 use crate::ternarise::{self, Policy};
-use crate::{calibrate, golden, text_table as table};
+use crate::{golden, text_table as table};
 use anyhow::{Context, Result, anyhow, bail};
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use ternrt::Model;
 use ternrt::format::metadata::key as keys;
 
@@ -26,8 +27,8 @@ pub struct CompileOptions {
     pub dense: Dense,
     /// What layers with integer weights compute with.
     pub activations: ActivationMode,
-    /// Samples for static scales (i8, i7).
-    pub calibrate: Option<PathBuf>,
+    /// Where static scales (i8, i7) come from; without, they are dynamic.
+    pub calibrate: Option<Calibration>,
     /// How trits are packed.
     pub codec: CodecChoice,
     /// Shapes of inputs whose dimensions the file leaves open.
@@ -158,9 +159,9 @@ pub fn compile_graph(
                 options.activations.name()
             )
         }
-        Some(path) => {
+        Some(calibration) => {
             let watched = quantize_activations::quantised_values(&graph, options.activations);
-            Some(calibrate::ranges(&graph, path, &watched, progress)?)
+            Some(calibration.ranges(&graph, &watched, progress)?)
         }
     };
     quantize_activations::run(&mut graph, options.activations, ranges.as_ref())?;

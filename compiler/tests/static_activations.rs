@@ -3,6 +3,7 @@
 
 use npyz::WriterBuilder;
 use std::path::Path;
+use ternc::calibrate::Calibration;
 use ternc::host::{Aligned, Host};
 use ternc::ir::text::parse;
 use ternc::ir::{Data, Graph, Op, Tensor};
@@ -72,7 +73,7 @@ fn compile(text: &str, mode: ActivationMode) -> Compiled {
     };
     let options = CompileOptions {
         activations: mode,
-        calibrate: Some(path),
+        calibrate: Some(Calibration::Samples(path)),
         ..CompileOptions::default()
     };
     compile_graph(graph, "test", &options, &Silent).unwrap()
@@ -225,7 +226,7 @@ fn a_sample_that_does_not_fit_is_refused_by_name() {
     npy(std::fs::File::create(&path).unwrap(), &[2, 3], &[0.0; 6]);
     let options = CompileOptions {
         activations: ActivationMode::I8,
-        calibrate: Some(path),
+        calibrate: Some(Calibration::Samples(path)),
         ..CompileOptions::default()
     };
     let error = compile_graph(graph, "test", &options, &Silent).unwrap_err();

@@ -1,5 +1,5 @@
-//! Integers and scales for the weights of one output that are floats. All
-//! weights must be finite.
+//! Integers and scales for numbers that are floats. Weights are those of one
+//! output, and must be finite.
 
 /// The threshold and scale of Ternary Weight Networks (Li, Zhang and Liu 2016,
 /// arXiv:1605.04711) as the exact minimum of the squared error, and not by the
@@ -80,4 +80,22 @@ pub fn int8(weights: &[f32], integers: &mut [i8]) -> f32 {
         *q = t.round_ties_even().clamp(-127.0, 127.0) as i8;
     }
     scale
+}
+
+/// The scale of integers `-qmax..=qmax` that stand for values up to `max` in
+/// magnitude; 1 where there is nothing to scale.
+pub fn activation_scale(max: f32, qmax: i32) -> f32 {
+    let scale = max / qmax as f32;
+    if scale.is_normal() && (1.0 / scale).is_finite() {
+        scale
+    } else {
+        1.0
+    }
+}
+
+/// A batch norm at inference as `x * factor + summand`: factor and summand.
+pub fn batch_norm(weight: f32, bias: f32, mean: f32, variance: f32, eps: f64) -> (f32, f32) {
+    let factor = f64::from(weight) / (f64::from(variance) + eps).sqrt();
+    let summand = f64::from(bias) - f64::from(mean) * factor;
+    (factor as f32, summand as f32)
 }

@@ -1,6 +1,7 @@
 //! `ternc compile`: ONNX in, `.tern` out.
 
 use super::progress::Bar;
+use crate::calibrate::Calibration;
 use crate::emit::write_atomically;
 use crate::pack::{CodecChoice, Dense};
 use crate::passes::ActivationMode;
@@ -198,7 +199,7 @@ pub(super) fn run(args: Args) -> Result<()> {
             Activations::I8 => ActivationMode::I8,
             Activations::I7 => ActivationMode::I7,
         },
-        calibrate: args.calibrate,
+        calibrate: args.calibrate.map(Calibration::Samples),
         codec: match args.codec {
             Codec::Auto => CodecChoice::Auto,
             Codec::T2 => CodecChoice::T2,

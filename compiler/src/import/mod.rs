@@ -14,6 +14,8 @@
 //!    on constants is evaluated on the way;
 //! 4. `recognise` finds functions that exporters spell out (`x * sigmoid(x)`).
 //!
+//! [`network`] takes an architecture of the zoo with its parameters instead.
+//!
 //! Images leave this module as ONNX has them, NCHW, with a transposition before
 //! and after each operator that works on images; a pass cancels these. Half
 //! precision is widened: inputs and outputs stay f16, what lies between is f32.
@@ -22,6 +24,7 @@ mod builder;
 mod check;
 mod external;
 mod inputs;
+pub mod network;
 pub mod onnx;
 pub mod operators;
 mod ops;

@@ -10,6 +10,7 @@ use crate::ops::has_weights;
 use crate::pack::matrix;
 use anyhow::{Context, Result, ensure};
 use std::collections::{HashMap, HashSet};
+use tern_network::fit::activation_scale;
 use ternrt::kernels::max_k;
 use ternrt::{Codec, DType};
 
@@ -105,7 +106,7 @@ pub fn run(graph: &mut Graph, mode: ActivationMode, ranges: Option<&Ranges>) -> 
             let q = match quantised.get(&x) {
                 Some(&q) => q,
                 None => {
-                    let scale = ranges.map(|r| r.get(&x).map(|&max| static_scale(max, qmax)));
+                    let scale = ranges.map(|r| r.get(&x).map(|&max| activation_scale(max, qmax)));
                     let scale = match scale {
                         None => None,
                         Some(scale) => Some(scale.with_context(|| {
@@ -128,16 +129,6 @@ pub fn run(graph: &mut Graph, mode: ActivationMode, ranges: Option<&Ranges>) -> 
         fuse_into_products(graph);
     }
     verify::verify(graph).context("after quantize_activations")
-}
-
-/// As the runtime computes dynamic ones: 1 where there is nothing to scale.
-fn static_scale(max: f32, qmax: i32) -> f32 {
-    let scale = max / qmax as f32;
-    if scale.is_normal() && (1.0 / scale).is_finite() {
-        scale
-    } else {
-        1.0
-    }
 }
 
 /// A value that is read by one quantize, and otherwise added by products, is

@@ -164,7 +164,7 @@ fn ternarising_after_training_warns() {
 fn calibration_is_for_static_scales() {
     for activations in [ActivationMode::F32, ActivationMode::I16] {
         let options = CompileOptions {
-            calibrate: Some("samples.npz".into()),
+            calibrate: Some(Calibration::Samples("samples.npz".into())),
             activations,
             ..CompileOptions::default()
         };
