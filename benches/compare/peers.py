@@ -30,6 +30,11 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 # Runs of one measurement; its median counts.
 RUNS = 5
+# What restricts OpenVINO, whose kernels are oneDNN's, to the instruction sets of
+# a level of TERNRT_CAPS. onnxruntime has no such switch.
+ONEDNN_ISA = {"avx2": "AVX2", "avxvnni": "AVX2_VNNI", "avx512vnni": "AVX512_CORE_VNNI", "avx512vbmi": "AVX512_CORE_VNNI"}
+# Levels that have all that onnxruntime uses.
+ALL_OF_ONNXRUNTIME = ("avx512vnni", "avx512vbmi")
 # Threads of some engines look out for work for a while after a run.
 PAUSE = 0.02
 
@@ -124,16 +129,22 @@ def serve(engine, path, threads, x, output):
         print(statistics.median(times), flush=True)
 
 
+def only(caps):
+    """How the name of an engine ends that is restricted."""
+    return f", {caps} only" if caps else ""
+
+
 class Peer:
     """An engine in a process of its own."""
 
-    def __init__(self, engine, kind, path, model, threads):
-        self.name, self.kind, self.threads, self.caps = f"{engine} {kind}", kind, threads, None
-        output = model.folder / f"{engine}.{kind}.{threads}.npy"
+    def __init__(self, engine, kind, path, model, threads, caps=None):
+        self.name, self.kind, self.threads, self.caps = f"{engine} {kind}" + only(caps), kind, threads, caps
+        output = model.folder / f"{engine}.{kind}.{threads}.{caps}.npy"
         command = [sys.executable, __file__, "--serve", engine, str(path), str(threads), str(model.x), str(output)]
-        self.command = f"peers.py --serve {engine} {path.name} {threads}"
+        limit = {"ONEDNN_MAX_CPU_ISA": ONEDNN_ISA[caps]} if caps else {}
+        self.command = " ".join([*(f"{k}={v}" for k, v in limit.items()), f"peers.py --serve {engine} {path.name} {threads}"])
         self.file_bytes = path.stat().st_size
-        env = dict(os.environ, OMP_NUM_THREADS=str(threads))
+        env = dict(os.environ, OMP_NUM_THREADS=str(threads)) | limit
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env)
         first = self.process.stdout.readline()
         if not first:
@@ -165,8 +176,7 @@ class Ternrt:
         options = ["--threads", str(threads)]
         self.argv = [binaries / "ternrt-bench", compiled.path, *options, "--iterations", str(RUNS), "--warmup", "2", "--json"]
         self.env = environment(caps)
-        forced = f"TERNRT_CAPS={caps} " if caps else ""
-        self.command = f"{compiled.command} && {forced}ternrt-bench {compiled.path.name} {' '.join(options)}"
+        self.command = f"{compiled.command} && {forced(caps)}ternrt-bench {compiled.path.name} {' '.join(options)}"
 
     def measure(self):
         report = json.loads(run(self.argv, env=self.env))
@@ -175,6 +185,11 @@ class Ternrt:
 
     def close(self):
         pass
+
+
+def forced(caps):
+    """How a command of ours begins that is restricted."""
+    return f"TERNRT_CAPS={caps} " if caps else ""
 
 
 def environment(caps):
@@ -217,7 +232,8 @@ def error_of(ours, reference):
 def compare(path, variants, binaries, threads=(1,), caps=(None,), rounds=20):
     """Rows of figures for one ONNX file: the four peers, and ours for each
     variant (a name and options of `ternc compile`), each with every number of
-    threads; ours also with every restriction of the instruction sets."""
+    threads; ours and OpenVINO also with every restriction of the instruction
+    sets, which are compared with each other."""
     with tempfile.TemporaryDirectory() as folder:
         model = Model(path, pathlib.Path(folder))
         int8 = model.quantised()
@@ -226,12 +242,14 @@ def compare(path, variants, binaries, threads=(1,), caps=(None,), rounds=20):
             for engine in ("onnxruntime", "openvino"):
                 engines.append(Peer(engine, "fp32", path, model, count))
                 engines.append(Peer(engine, "int8", int8, model, count))
+            for level in filter(ONEDNN_ISA.get, caps):
+                engines.append(Peer("openvino", "fp32", path, model, count, level))
+                engines.append(Peer("openvino", "int8", int8, model, count, level))
         for name, options in variants:
             compiled = Compiled(name, options, model, binaries)
             for level in caps:
                 for count in threads:
-                    label = f"ternrt {name}" + (f", {level} only" if level else "")
-                    engines.append(Ternrt(label, compiled, binaries, count, level))
+                    engines.append(Ternrt(f"ternrt {name}" + only(level), compiled, binaries, count, level))
         times = [[] for _ in engines]
         for number in range(rounds):
             if sys.stderr.isatty():
@@ -255,9 +273,16 @@ def compare(path, variants, binaries, threads=(1,), caps=(None,), rounds=20):
         })
     for row in rows:
         for kind in ("fp32", "int8"):
-            peers = [r["median_ms"] for r in rows if r["peer"] and r["kind"] == kind and r["threads"] == row["threads"]]
-            row[f"times_faster_than_{kind}_peer"] = min(peers) / row["median_ms"]
+            peers = [r["median_ms"] for r in rows
+                     if r["peer"] and (r["kind"], r["threads"]) == (kind, row["threads"]) and as_restricted(r, row["caps"])]
+            row[f"times_faster_than_{kind}_peer"] = min(peers) / row["median_ms"] if peers else None
     return {"model": path.name, "rounds": rounds, "macs": macs, "rows": rows}
+
+
+def as_restricted(peer, caps):
+    """Whether a peer has the instruction sets of a level, and no others."""
+    whole = peer["engine"].startswith("onnxruntime") and caps in ALL_OF_ONNXRUNTIME
+    return peer["caps"] == caps or peer["caps"] is None and whole
 
 
 HEAD = ["engine", "version", "threads", "ms", "GMAC/s", "best fp32 peer / it", "best int8 peer / it", "error", "file, kB"]
@@ -266,7 +291,7 @@ HEAD = ["engine", "version", "threads", "ms", "GMAC/s", "best fp32 peer / it", "
 def cells(row):
     """A row as text, in the order of `HEAD`; peers have the same number of threads."""
     return [row["engine"], row["version"].split("-")[0], str(row["threads"]), f"{row['median_ms']:.3f}", f"{row['gmac_per_s']:.1f}",
-            f"{row['times_faster_than_fp32_peer']:.2f}x", f"{row['times_faster_than_int8_peer']:.2f}x", f"{row['error']:.1e}",
+            *(f"{ratio:.2f}x" if (ratio := row[f"times_faster_than_{kind}_peer"]) else "" for kind in ("fp32", "int8")), f"{row['error']:.1e}",
             f"{row['file_bytes'] / 1e3:.0f}"]
 
 
@@ -282,7 +307,7 @@ def common_arguments(parser):
     parser.add_argument("--rounds", type=int, default=20, help="how often each engine is measured (default: %(default)s)")
     parser.add_argument("--threads", type=lambda t: [int(n) for n in t.split(",")], default=[1], metavar="N,N", help="numbers of threads to measure with")
     parser.add_argument("--caps", action="append", metavar="LEVEL",
-                        help="time ternrt with TERNRT_CAPS=LEVEL as well, for example avx2; repeatable")
+                        help="time ternrt with TERNRT_CAPS=LEVEL, and OpenVINO restricted likewise, as well; for example avx2; repeatable")
     parser.add_argument("--bin", type=pathlib.Path, default=ROOT / "target" / "release",
                         help="where ternc and ternrt-bench are (default: target/release)")
 

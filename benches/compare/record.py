@@ -125,6 +125,14 @@ def markdown(record, sweeps):
         yield (f"Median of {network['rounds']} interleaved rounds. The ratios are to the faster peer with as many threads; more is better. "
                "Error: worst element against onnxruntime fp32, as a share of the largest.\n")
         yield table([*peers.HEAD, "command"], [[*peers.cells(row), f"`{row['command']}`"] for row in network["rows"]])
+    for layers in record["layers"]:
+        network = layers["lines"][0]["network"]
+        yield f"## Layers of {network}" + (f", {layers['caps']} only" if layers["caps"] else "") + "\n"
+        yield (f"`{peers.forced(layers['caps'])}ternrt-bench layers {network}`, {layers['instruction_sets']}. The share is that of the fastest "
+               "multiply loop for these activations; sums that are looked up in tables can exceed it.\n")
+        yield table(["layer", "x w", "us", "GMAC/s", "of limit", "i8 t2 / it"],
+                    [[l["layer"], f"{l['activations']} {l['codec']}", f"{l['us']:.1f}", f"{l['gmac_per_s']:.0f}", f"{100 * l['limit_share']:.0f}%",
+                      f"{l['times_faster_than_first']:.2f}x"] for l in layers["lines"]])
     yield "## Matrix-vector products, weights from memory\n"
     ggml = f" ggml {ggml_matvec.VERSION_NAME}." if any(r["engine"] == "ggml" for r in record["matvec"]["rows"]) else ""
     rates = ", ".join(f"{rate:.1f} GB/s on {count} thread(s)" for count, rate in record["matvec"]["memory_gb_per_s"].items())
@@ -165,6 +173,7 @@ def main():
     rows = [row for network in record["networks"] for row in network["rows"]]
     record["peers"] = {row["engine"].split()[0]: row["version"] for row in rows if row["peer"]}
     program = ggml_matvec.build(args.ggml_build) if args.ggml else None
+    record["layers"] = [{"caps": level, **json.loads(bench(args, "layers", "--json", "--budget", str(args.budget), caps=level))} for level in caps]
     record["matvec"] = ggml_matvec.compare(args.bin, program, args.threads, caps, budget=args.budget)
     folder = args.output / record["machine"]["folder"]
     folder.mkdir(parents=True, exist_ok=True)

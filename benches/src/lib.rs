@@ -3,6 +3,7 @@
 //! layer shapes of real networks.
 
 pub mod ceiling;
+pub mod layers;
 pub mod matvec;
 pub mod model;
 pub mod plot;

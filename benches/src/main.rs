@@ -7,13 +7,13 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
-use tern_kernels::Caps;
+use tern_kernels::{Caps, Codec};
 use ternrt::pool::ThreadPool;
 use ternrt_bench::ceiling::Ceiling;
-use ternrt_bench::product::Form;
+use ternrt_bench::product::{Activations, Form};
 use ternrt_bench::shapes;
 use ternrt_bench::sweep::{self, Axis, Sweep};
-use ternrt_bench::{matvec, model};
+use ternrt_bench::{layers, matvec, model};
 
 /// Measure a .tern model: latency, throughput, memory, and time per op
 ///
@@ -35,6 +35,14 @@ enum Command {
     Ceiling(Common),
     /// Matrix-vector products with weights from memory: GB/s, as a share of what the memory gives
     Matvec(Common),
+    /// The layers of a network one by one, with two bits a weight and with one
+    Layers {
+        /// resnet18_32, resnet18_224, mobilenet_v2, efficientnet_lite0 or vit_tiny
+        #[arg(default_value = "resnet18_224")]
+        network: String,
+        #[command(flatten)]
+        common: Common,
+    },
     /// Speed of the product kernels over one dimension, as a table, and as JSON, CSV and SVG files
     Sweep {
         /// What grows (default: each)
@@ -85,6 +93,7 @@ fn run(args: Args) -> Result<()> {
     match (args.command, args.model) {
         (Some(Command::Ceiling(common)), _) => run_ceiling(&common),
         (Some(Command::Matvec(common)), _) => run_matvec(&common),
+        (Some(Command::Layers { network, common }), _) => run_layers(&network, &common),
         (
             Some(Command::Sweep {
                 axes,
@@ -105,7 +114,7 @@ fn print_json(value: &impl Serialize) -> Result<()> {
 }
 
 fn run_ceiling(common: &Common) -> Result<()> {
-    let ceiling = Ceiling::measure(common.threads(1));
+    let ceiling = Ceiling::measure(common.threads(1), ternrt::caps_from_env()?);
     if common.json {
         return print_json(&ceiling);
     }
@@ -129,7 +138,7 @@ fn run_matvec(common: &Common) -> Result<()> {
     let caps = ternrt::caps_from_env()?;
     let pool =
         ThreadPool::new(threads).with_context(|| format!("cannot start {threads} threads"))?;
-    let ceiling = Ceiling::measure(threads);
+    let ceiling = Ceiling::measure(threads, caps);
     let layers = shapes::matvec()?.layer;
     let lines = matvec::measure(
         &layers,
@@ -169,11 +178,60 @@ fn run_matvec(common: &Common) -> Result<()> {
     Ok(())
 }
 
+/// Figures of `layers`.
+#[derive(Serialize)]
+struct LayersReport {
+    instruction_sets: String,
+    ceiling: Ceiling,
+    lines: Vec<layers::Line>,
+}
+
+fn run_layers(network: &str, common: &Common) -> Result<()> {
+    /// Eight bits and t2 first: what the others are compared with.
+    const FORMS: [Form; 2] = [
+        Form::new(Activations::I8, Codec::T2),
+        Form::new(Activations::I7, Codec::N12),
+    ];
+    let threads = common.threads(1);
+    let caps = ternrt::caps_from_env()?;
+    let network = shapes::network(network)?;
+    let pool =
+        ThreadPool::new(threads).with_context(|| format!("cannot start {threads} threads"))?;
+    let ceiling = Ceiling::measure(threads, caps);
+    let lines = layers::measure(&network, &FORMS, caps, &pool, &ceiling, common.budget())?;
+    if common.json {
+        return print_json(&LayersReport {
+            instruction_sets: caps.to_string(),
+            ceiling,
+            lines,
+        });
+    }
+    let mut out = std::io::stdout().lock();
+    writeln!(
+        out,
+        "{}, {caps} kernels, {threads} thread(s)\n\n{:<24}  {:<7}  {:>9}  {:>8}  {:>8}  {:>12}",
+        network.name, "layer", "x w", "us", "GMAC/s", "of limit", "times i8 t2"
+    )?;
+    for l in &lines {
+        writeln!(
+            out,
+            "{:<24}  {:<7}  {:>9.1}  {:>8.1}  {:>7.1}%  {:>11.2}x",
+            l.layer,
+            l.form.name(),
+            l.us,
+            l.gmac_per_s,
+            100.0 * l.limit_share,
+            l.times_faster_than_first
+        )?;
+    }
+    Ok(())
+}
+
 fn run_sweeps(axes: &[Axis], output_dir: Option<PathBuf>, common: &Common) -> Result<()> {
     let processors = std::thread::available_parallelism().map_or(1, |n| n.get());
     let threads = common.threads(processors);
     let caps: Caps = ternrt::caps_from_env()?;
-    let ceiling = Ceiling::measure(1);
+    let ceiling = Ceiling::measure(1, caps);
     let axes = if axes.is_empty() { &Axis::ALL } else { axes };
     let mut sweeps = Vec::new();
     for &axis in axes {

@@ -150,7 +150,7 @@ pub fn run(args: &Args) -> Result<()> {
         for _ in 0..iterations.min(50) {
             once(&mut session, Some(&mut profiler))?;
         }
-        let most = Ceiling::measure(args.threads.into());
+        let most = Ceiling::measure(args.threads.into(), caps);
         let name = |number| model.op_name(number).unwrap_or_default();
         let ops = model.ops(0).map(|step| Work::of(&step, name(step.number)));
         profile = profiler.lines(ops, &most);

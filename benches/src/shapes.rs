@@ -96,6 +96,31 @@ impl Layer {
     }
 }
 
+/// The networks that are built in, by name.
+pub const NETWORKS: [(&str, &str); 5] = [
+    ("resnet18_32", include_str!("../shapes/resnet18_32.toml")),
+    ("resnet18_224", include_str!("../shapes/resnet18_224.toml")),
+    ("mobilenet_v2", include_str!("../shapes/mobilenet_v2.toml")),
+    (
+        "efficientnet_lite0",
+        include_str!("../shapes/efficientnet_lite0.toml"),
+    ),
+    ("vit_tiny", include_str!("../shapes/vit_tiny.toml")),
+];
+
+/// One of [`NETWORKS`].
+///
+/// # Errors
+/// Another name.
+pub fn network(name: &str) -> Result<Network> {
+    let names = || NETWORKS.map(|(name, _)| name).join(", ");
+    let (_, text) = NETWORKS
+        .into_iter()
+        .find(|(known, _)| *known == name)
+        .with_context(|| format!("no network {name:?}; there are {}", names()))?;
+    Ok(toml::from_str(text)?)
+}
+
 /// The matrix-vector products, whose weights come from memory.
 ///
 /// # Errors

@@ -236,7 +236,7 @@ mod tests {
 
     #[test]
     fn a_sweep_has_every_point_and_prints() {
-        let ceiling = Ceiling::measure(1);
+        let ceiling = Ceiling::measure(1, Caps::detect());
         let caps = Caps::detect();
         let sweep = measure(
             Axis::Threads,

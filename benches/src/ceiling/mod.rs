@@ -16,6 +16,7 @@ use serde::Serialize;
 use std::hint::black_box;
 use std::sync::Barrier;
 use std::time::Instant;
+use tern_kernels::Caps;
 
 #[cfg(target_arch = "aarch64")]
 mod aarch64;
@@ -63,11 +64,13 @@ pub struct Memory {
 }
 
 impl Ceiling {
-    /// Measures for some tenths of a second.
-    pub fn measure(threads: usize) -> Ceiling {
+    /// Measures for some tenths of a second, with such of the instruction sets as
+    /// this CPU has.
+    pub fn measure(threads: usize, caps: Caps) -> Ceiling {
+        let caps = caps.intersection(Caps::detect());
         let multiply = LOOPS
             .iter()
-            .filter(|l| (l.available)())
+            .filter(|l| caps.has(l.needs))
             .map(|l| Multiply {
                 activations: l.activations,
                 instruction: l.instruction,
@@ -86,7 +89,7 @@ impl Ceiling {
     }
 
     /// The best rate for an activation dtype, GMAC/s; `i7` counts as `i8`.
-    /// `None` where this CPU's architecture has no loop for it.
+    /// `None` where no instruction set has a loop for it.
     pub fn gmac_per_s(&self, activations: &str) -> Option<f64> {
         let wanted = if activations == "i7" {
             "i8"
@@ -116,7 +119,7 @@ impl Ceiling {
                 .collect();
             let text = match rates.is_empty() {
                 true => format!(
-                    "not measured: no multiply loop for {}",
+                    "not measured: no multiply loop for these instruction sets on {}",
                     std::env::consts::ARCH
                 ),
                 false => rates.join(", "),
@@ -141,9 +144,9 @@ struct Loop {
     instruction: &'static str,
     /// Multiply-accumulates of one repetition.
     macs: u64,
-    /// Whether this CPU has the instruction.
-    available: fn() -> bool,
-    /// Runs this many repetitions, at least one. Unsafe to call where it is not available.
+    /// What the instruction belongs to.
+    needs: Caps,
+    /// Runs this many repetitions, at least one. Unsafe to call without what it needs.
     run: unsafe fn(u64),
 }
 
@@ -154,7 +157,7 @@ const ROUNDS: usize = 5;
 
 fn multiply_rate(l: &Loop, threads: usize) -> f64 {
     let seconds = fastest(threads, |_| {
-        // SAFETY: only loops that are available are measured.
+        // SAFETY: only loops that have what they need are measured.
         unsafe { (l.run)(REPETITIONS) };
     });
     (threads as u64 * l.macs * REPETITIONS) as f64 / seconds / 1e9
@@ -279,7 +282,7 @@ mod tests {
 
     #[test]
     fn every_figure_is_there() {
-        let c = Ceiling::measure(2);
+        let c = Ceiling::measure(2, Caps::detect());
         let supported = cfg!(any(target_arch = "x86_64", target_arch = "aarch64"));
         for dtype in ["f32", "i16", "i8", "i7"] {
             assert_eq!(c.gmac_per_s(dtype).is_some_and(|r| r > 0.1), supported);

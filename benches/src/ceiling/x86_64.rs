@@ -2,7 +2,6 @@
 
 use super::Loop;
 use std::arch::asm;
-use std::is_x86_feature_detected as has;
 use tern_kernels::Caps;
 
 /// Sums that are independent of each other: more than latency (at most 5
@@ -120,57 +119,56 @@ pub(super) static LOOPS: &[Loop] = &[
         activations: "f32",
         instruction: "vfmadd231ps 256",
         macs: 8 * SUMS,
-        available: || has!("avx2") && has!("fma"),
+        needs: Caps::AVX2,
         run: fma_256,
     },
     Loop {
         activations: "f32",
         instruction: "vfmadd231ps 512",
         macs: 16 * SUMS,
-        available: || has!("avx512f"),
+        needs: Caps::AVX512VNNI,
         run: fma_512,
     },
     Loop {
         activations: "i16",
         instruction: "vpmaddwd + vpaddd 256",
         macs: 16 * SUMS,
-        available: || has!("avx2"),
+        needs: Caps::AVX2,
         run: maddwd_256,
     },
     Loop {
         activations: "i16",
         instruction: "vpdpwssd 512",
         macs: 32 * SUMS,
-        available: || has!("avx512f") && has!("avx512vnni"),
+        needs: Caps::AVX512VNNI,
         run: dpwssd_512,
     },
     Loop {
         activations: "i8",
         instruction: "vpmaddubsw + vpaddw 256",
         macs: 32 * SUMS,
-        available: || has!("avx2"),
+        needs: Caps::AVX2,
         run: maddubsw_256,
     },
     Loop {
         activations: "i8",
         instruction: "vpdpbusd 256",
         macs: 32 * SUMS,
-        available: || has!("avxvnni"),
+        needs: Caps::AVXVNNI,
         run: dpbusd_256,
     },
     Loop {
         activations: "i8",
         instruction: "vpdpbusd 512",
         macs: 64 * SUMS,
-        available: || has!("avx512f") && has!("avx512vnni"),
+        needs: Caps::AVX512VNNI,
         run: dpbusd_512,
     },
     Loop {
         activations: "i8",
         instruction: "tdpbssd, tiles of 1 KiB",
         macs: 4 * 16 * 16 * 64,
-        // Its detection asks the operating system for the tiles as well.
-        available: || Caps::detect().has(Caps::AMXINT8),
+        needs: Caps::AMXINT8,
         run: tdpbssd,
     },
 ];
