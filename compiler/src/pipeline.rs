@@ -64,6 +64,10 @@ impl Default for CompileOptions {
 pub trait Progress {
     /// A stage begins; `total` steps, if they can be counted.
     fn stage(&self, name: &str, total: Option<u64>);
+    /// A stage begins whose steps are bytes.
+    fn bytes(&self, name: &str, total: u64) {
+        self.stage(name, Some(total));
+    }
     /// So many steps of the stage are done.
     fn advance(&self, position: u64);
 }

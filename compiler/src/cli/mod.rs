@@ -1,6 +1,7 @@
 //! The command line: one file a subcommand.
 
 mod compile;
+mod data;
 mod inspect;
 mod model_file;
 mod npy;
@@ -38,6 +39,7 @@ enum Command {
     Run(run::Args),
     Inspect(inspect::Args),
     Verify(verify::Args),
+    Data(data::Args),
     Quickstart(quickstart::Args),
 }
 
@@ -48,6 +50,7 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::run(args),
         Command::Inspect(args) => inspect::run(args),
         Command::Verify(args) => verify::run(args),
+        Command::Data(args) => data::run(args),
         Command::Quickstart(args) => quickstart::run(args),
     };
     match result {

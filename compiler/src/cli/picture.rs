@@ -1,10 +1,10 @@
 //! An image file as a model's input, for a quick look.
 
-use anyhow::{Context, Result, bail};
+use crate::data::picture;
+use anyhow::{Result, bail};
 use std::path::Path;
 
-/// Reads a JPEG or PNG, resizes its shorter side to 256/224 of the model's size,
-/// crops the centre (as torchvision's ImageNet evaluation does), and returns
+/// Reads a JPEG or PNG in the model's size ([`picture::read`]) and returns
 /// `(pixel / 255 - mean) / std` as f32 in the input's own layout: `[1, 3, h, w]`,
 /// `[1, h, w, 3]` or with one channel. `mean` and `std` have one value or one a channel.
 pub fn load(path: &Path, shape: &[usize], mean: &[f32], std: &[f32]) -> Result<Vec<f32>> {
@@ -26,34 +26,9 @@ pub fn load(path: &Path, shape: &[usize], mean: &[f32], std: &[f32]) -> Result<V
     if std.contains(&0.0) {
         bail!("--std must not be 0");
     }
-    let picture =
-        image::open(path).with_context(|| format!("cannot read the image {}", path.display()))?;
-    let (w, h) = (picture.width() as f64, picture.height() as f64);
-    // Small inputs (digits) are scaled to fit; photographs keep the usual border.
-    let border = if height.min(width) >= 64 {
-        256.0 / 224.0
-    } else {
-        1.0
-    };
-    let scale = (height as f64 / h).max(width as f64 / w) * border;
-    let (rw, rh) = (
-        ((w * scale).round() as u32).max(width as u32),
-        ((h * scale).round() as u32).max(height as u32),
-    );
-    let resized = picture.resize_exact(rw, rh, image::imageops::FilterType::CatmullRom);
-    let crop = resized.crop_imm(
-        (rw - width as u32) / 2,
-        (rh - height as u32) / 2,
-        width as u32,
-        height as u32,
-    );
-    let pixels = if channels == 3 {
-        crop.to_rgb8().into_raw()
-    } else {
-        crop.to_luma8().into_raw()
-    };
+    let pixels = picture::read(path, [channels, height, width])?;
     let value = |y: usize, x: usize, c: usize| {
-        (pixels[(y * width + x) * channels + c] as f32 / 255.0 - mean[c]) / std[c]
+        (pixels[(c * height + y) * width + x] as f32 / 255.0 - mean[c]) / std[c]
     };
     let mut out = Vec::with_capacity(pixels.len());
     if channels_last {

@@ -50,18 +50,36 @@ fn counted() -> ProgressStyle {
         .progress_chars("=> ")
 }
 
-impl Progress for Bar {
-    fn stage(&self, name: &str, total: Option<u64>) {
+fn bytes() -> ProgressStyle {
+    let template = "{spinner} {msg} [{bar:30}] {bytes}/{total_bytes} {bytes_per_sec}, {eta} left";
+    ProgressStyle::with_template(template)
+        .unwrap_or_else(|_| ProgressStyle::default_bar())
+        .progress_chars("=> ")
+}
+
+impl Bar {
+    fn begin(&self, name: &str, style: ProgressStyle, total: u64) {
         self.with(|bar| {
-            bar.set_style(if total.is_some() {
-                counted()
-            } else {
-                spinner()
-            });
-            bar.set_position(0);
-            bar.set_length(total.unwrap_or(0));
+            bar.set_style(style);
+            bar.reset();
+            bar.set_length(total);
             bar.set_message(name.to_owned());
         });
+    }
+}
+
+impl Progress for Bar {
+    fn stage(&self, name: &str, total: Option<u64>) {
+        let style = if total.is_some() {
+            counted()
+        } else {
+            spinner()
+        };
+        self.begin(name, style, total.unwrap_or(0));
+    }
+
+    fn bytes(&self, name: &str, total: u64) {
+        self.begin(name, bytes(), total);
     }
 
     fn advance(&self, position: u64) {

@@ -19,27 +19,20 @@ use std::path::Path;
 const MAX_BYTES: u64 = 1 << 32;
 
 /// Names of images and labels in a folder, without `.gz`.
-pub(super) fn file_names(split: Split) -> [&'static str; 2] {
+pub(super) fn file_names(split: Split) -> &'static [&'static str] {
     match split {
-        Split::Train => ["train-images-idx3-ubyte", "train-labels-idx1-ubyte"],
-        Split::Test => ["t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"],
+        Split::Train => &["train-images-idx3-ubyte", "train-labels-idx1-ubyte"],
+        Split::Test => &["t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"],
     }
 }
 
 /// Reads the two files of a split.
 pub(super) fn open(entry: &Entry, split: Split, data_dir: Option<&Path>) -> Result<InMemory> {
-    let [images_path, labels_path] = locate::files(entry, &file_names(split), data_dir)?
-        .try_into()
+    let paths = locate::files(entry, (entry.names)(split), data_dir)?;
+    let [images_path, labels_path] = <[_; 2]>::try_from(paths)
         .ok()
         .context("two files were asked for")?;
-    let remedy = |path: &Path| {
-        format!(
-            "{} is damaged or no file of {:?}; {}",
-            path.display(),
-            entry.name,
-            locate::replace(entry)
-        )
-    };
+    let remedy = |path: &Path| locate::damaged(entry, path);
     let (dims, images) = read(&images_path, 3).with_context(|| remedy(&images_path))?;
     let [_, height, width] = entry.shape;
     ensure!(

@@ -2,18 +2,19 @@
 //!
 //! With `--data-dir DIR`: in `DIR/NAME`, in `DIR` itself, or in the folder below it
 //! that torchvision or the set's own archive makes, and nowhere else. Without: in
-//! [`cache_dir`]`/NAME`, then where the system's packages put them. A file may be
+//! the cache ([`cache_dir`] for `data`), then where the system's packages put them. A file may be
 //! gzipped wherever its name with `.gz` is looked for too.
 
 use super::catalogue::Entry;
 use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
 
-/// Where downloads are kept: `$XDG_CACHE_HOME/tern/data`, by default `~/.cache/tern/data`.
+/// Where downloads of a kind are kept: `$XDG_CACHE_HOME/tern/KIND`, by default
+/// `~/.cache/tern/KIND`.
 ///
 /// # Errors
 /// Neither `XDG_CACHE_HOME` nor `HOME` is an absolute path.
-pub fn cache_dir() -> Result<PathBuf> {
+pub fn cache_dir(kind: &str) -> Result<PathBuf> {
     let absolute = |name: &str| {
         std::env::var_os(name)
             .map(PathBuf::from)
@@ -21,8 +22,8 @@ pub fn cache_dir() -> Result<PathBuf> {
     };
     absolute("XDG_CACHE_HOME")
         .or_else(|| absolute("HOME").map(|home| home.join(".cache")))
-        .map(|cache| cache.join("tern").join("data"))
-        .context("there is no cache directory: set HOME or XDG_CACHE_HOME, or give --data-dir DIR")
+        .map(|cache| cache.join("tern").join(kind))
+        .context("there is no cache directory: set HOME or XDG_CACHE_HOME")
 }
 
 /// The folders that may hold a set's files, in the order they are looked at.
@@ -40,7 +41,7 @@ fn folders(entry: &Entry, data_dir: Option<&Path>) -> Result<Vec<PathBuf>> {
         }
         return Ok(below(dir));
     }
-    let mut all = cache_dir()
+    let mut all = cache_dir("data")
         .map(|d| below(&d.join(entry.name)))
         .unwrap_or_default();
     all.extend(entry.system.iter().map(PathBuf::from));
@@ -87,12 +88,25 @@ pub fn files(entry: &Entry, names: &[&str], data_dir: Option<&Path>) -> Result<V
 fn obtain(entry: &Entry) -> String {
     let package = entry
         .package
-        .map(|p| format!(", or `apt install {p}` on Debian"))
+        .map(|p| format!(", on Debian `apt install {p}`"))
         .unwrap_or_default();
-    format!("give --data-dir the folder that holds its files{package}")
+    format!(
+        "`ternc data fetch {}` gets it{package}, or give --data-dir the folder that holds its files",
+        entry.name
+    )
 }
 
-/// What to do about a damaged file, as the end of a sentence.
+/// What is wrong with a damaged file, as the beginning of a sentence.
+pub fn damaged(entry: &Entry, path: &Path) -> String {
+    format!(
+        "{} is damaged or no file of {:?} ({})",
+        path.display(),
+        entry.name,
+        replace(entry)
+    )
+}
+
+/// What to do about a damaged file.
 pub fn replace(entry: &Entry) -> String {
-    format!("replace it, or {}", obtain(entry))
+    format!("delete it; {}", obtain(entry))
 }

@@ -9,16 +9,21 @@
 //! files are looked for.
 
 pub mod catalogue;
+pub mod download;
+pub mod fetch;
 pub mod fit;
+pub mod folder;
 pub mod locate;
 pub mod memory;
+pub mod picture;
 
+mod cifar;
 mod digits;
 mod idx;
 
 use anyhow::{Context, Result, ensure};
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Which part of a data set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -117,19 +122,49 @@ pub struct Options {
     pub shape: Option<[usize; 3]>,
 }
 
-/// Opens a data set by its name in the [`catalogue`].
+/// Opens a data set by its name in the [`catalogue`], or a [`folder`] of pictures by
+/// its path (or by the name `folder` or `imagenet`, with [`Options::data_dir`]).
 ///
 /// # Errors
 /// A name that is not known, with the nearest one; files that are not there, with
 /// how to get them; files that are damaged; images that cannot be made to fit.
 pub fn open(name: &str, split: Split, options: &Options) -> Result<Box<dyn Dataset>> {
-    let entry = catalogue::find(name)?;
-    let set = (entry.open)(entry, split, options.data_dir.as_deref())?;
-    ensure!(set.len() > 0, "the data set {name:?} has no images");
-    match options.shape {
-        Some(shape) => fit::fit(Box::new(set), shape).with_context(|| format!("data set {name:?}")),
-        None => Ok(Box::new(set)),
+    let data_dir = options.data_dir.as_deref();
+    if let Some(root) = folder_of(name, data_dir)? {
+        return folder::open(root, split, options.shape);
     }
+    let entry = catalogue::find(name)?;
+    let set = Box::new((entry.open)(entry, split, data_dir)?);
+    match options.shape {
+        Some(shape) => fit::fit(set, shape).with_context(|| format!("data set {name:?}")),
+        None => Ok(set),
+    }
+}
+
+/// The folder of pictures that a data set's name stands for, if it stands for one.
+fn folder_of<'a>(name: &'a str, data_dir: Option<&'a Path>) -> Result<Option<&'a Path>> {
+    if ["folder", "imagenet"].contains(&name.to_ascii_lowercase().as_str()) {
+        let root = data_dir.with_context(|| {
+            format!("the data set {name:?} is a folder of pictures: give it with --data-dir DIR")
+        })?;
+        ensure!(
+            root.is_dir(),
+            "--data-dir {}: there is no such folder",
+            root.display()
+        );
+        return Ok(Some(root));
+    }
+    let path = Path::new(name);
+    // Other names are the catalogue's, even where a folder is called so.
+    if path.components().count() > 1 || path.is_absolute() || name.starts_with('.') {
+        ensure!(
+            path.is_dir(),
+            "{name}: there is no such folder of pictures; for a data set that is known by name give {}",
+            catalogue::names()
+        );
+        return Ok(Some(path));
+    }
+    Ok(None)
 }
 
 #[cfg(test)]

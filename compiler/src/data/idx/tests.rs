@@ -28,7 +28,8 @@ struct Files(tempfile::TempDir);
 impl Files {
     fn new(images: &[u8], labels: &[u8], suffix: &str) -> Files {
         let dir = tempfile::tempdir().unwrap();
-        let [a, b] = file_names(Split::Test);
+        let names = file_names(Split::Test);
+        let (a, b) = (names[0], names[1]);
         std::fs::write(dir.path().join(format!("{a}{suffix}")), images).unwrap();
         std::fs::write(dir.path().join(format!("{b}{suffix}")), labels).unwrap();
         Files(dir)
@@ -82,7 +83,7 @@ fn the_folder_may_be_one_of_torchvision() {
         std::fs::write(raw.join(name), bytes).unwrap();
     }
     let entry = catalogue::find("mnist").unwrap();
-    let found = locate::files(entry, &file_names(Split::Test), Some(dir.path())).unwrap();
+    let found = locate::files(entry, file_names(Split::Test), Some(dir.path())).unwrap();
     assert!(found.iter().all(|p| p.starts_with(&raw)));
 }
 
