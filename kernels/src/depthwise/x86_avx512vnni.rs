@@ -14,7 +14,8 @@
 use super::lines::{self, Lanes, Place, Source, Walk, make, walk};
 use super::{Kernel, Problem};
 use crate::epilogue::Finish;
-use crate::epilogue::x86_avx512::{self as epilogue, Columns};
+use crate::epilogue::x86_avx512::{self as epilogue, ANY, Columns, FLOATS, Line, PACKED};
+use crate::layout::BLOCK;
 use crate::{Caps, Ctx, DType, Variant, View};
 use core::arch::x86_64::*;
 use core::ops::Range;
@@ -55,13 +56,6 @@ const CHANNELS: usize = N * epilogue::LANES;
 /// Bytes of a register.
 const BYTES: usize = 64;
 
-/// Where a line's outputs go: anywhere, or where a row of 64 begins.
-#[derive(Clone, Copy)]
-struct To {
-    place: epilogue::Place<N>,
-    row: *mut u8,
-}
-
 /// f32 activations.
 enum F32 {}
 /// i16 activations.
@@ -69,17 +63,17 @@ enum I16 {}
 /// i8 activations.
 enum I8 {}
 
-/// What the types have in common: `$y` for the output of quick epilogues,
-/// `$unpacked` for the order of sums, `$float` to convert one, and the kernels of
+/// What the types have in common: `$unpacked` for the order of sums, `$float` to
+/// convert one, and the kernels of
 /// common layers as width, groups, output lines, and positions at a time.
 macro_rules! common {
     (
-        $sum:ty, $y:ty, $unpacked:literal, |$t:ident| $float:expr, $begin:expr, $add:expr,
-        [$($width:literal $groups:literal $lines:literal $positions:literal),*]
+        $sum:ty, $unpacked:literal, |$t:ident| $float:expr, $begin:expr, $add:expr,
+        [$($width:literal $groups:literal $lines:literal $at_once:literal),*]
     ) => {
         type Sums = [$sum; N];
         type Columns<'a> = Columns<'a, N, $unpacked>;
-        type To = To;
+        type Line = Line<N>;
 
         const CHANNELS: usize = CHANNELS;
 
@@ -119,34 +113,23 @@ macro_rules! common {
         }
 
         #[inline(always)]
-        fn to(columns: &Self::Columns<'_>, place: &Place) -> To {
-            let place = epilogue::Place {
+        fn line(columns: &Self::Columns<'_>, place: &Place) -> Line<N> {
+            columns.to(&epilogue::Place {
                 at: place.at,
                 mask: place.mask,
-            };
-            To {
-                place,
-                row: columns.to(&place),
-            }
+            })
         }
 
         #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
         #[inline]
-        unsafe fn finish<const QUICK: bool>(
+        unsafe fn finish<const WAY: u8, const WHOLE: bool>(
             columns: &Self::Columns<'_>,
-            to: &To,
+            line: &Line<N>,
             offset: usize,
             sums: [$sum; N],
         ) {
-            let t = sums.map(|$t| $float);
             // SAFETY: the caller's promises.
-            unsafe {
-                if QUICK {
-                    columns.finish_quickly(to.row.cast::<$y>().wrapping_add(offset), t);
-                } else {
-                    columns.finish(to.place, offset, t);
-                }
-            }
+            unsafe { columns.line::<WAY, WHOLE>(line, offset, sums.map(|$t| $float)) };
         }
 
         #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
@@ -163,23 +146,35 @@ macro_rules! common {
 
         #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
         unsafe fn walk(job: &Walk<Self::X>, columns: &Self::Columns<'_>) {
-            let quick = job.places[..job.lines]
-                .iter()
-                .all(|place| columns.is_quick(place.mask));
+            let whole = columns.whole(job.places[..job.lines].iter().map(|place| place.mask));
             let width = if job.dilation == 1 { job.width } else { 0 };
             // SAFETY: the caller's promises.
             unsafe {
-                match (width, job.groups, job.lines, quick) {
+                match (width, job.groups, job.lines, columns.way(), whole) {
                     $(
-                        ($width, $groups, $lines, true) => {
-                            walk::<Self, $width, $groups, $lines, $positions, true>(job, columns);
+                        ($width, $groups, $lines, PACKED, true) if $unpacked > 1 => {
+                            walk::<Self, $width, $groups, $lines, $at_once, PACKED, true>(
+                                job, columns,
+                            );
                         }
-                        ($width, $groups, $lines, _) => {
-                            walk::<Self, $width, $groups, $lines, $positions, false>(job, columns);
+                        ($width, $groups, $lines, PACKED, _) if $unpacked > 1 => {
+                            walk::<Self, $width, $groups, $lines, $at_once, PACKED, false>(
+                                job, columns,
+                            );
+                        }
+                        ($width, $groups, $lines, FLOATS, true) => {
+                            walk::<Self, $width, $groups, $lines, $at_once, FLOATS, true>(
+                                job, columns,
+                            );
+                        }
+                        ($width, $groups, $lines, FLOATS, _) => {
+                            walk::<Self, $width, $groups, $lines, $at_once, FLOATS, false>(
+                                job, columns,
+                            );
                         }
                     )*
-                    (_, _, 1, _) => walk::<Self, 0, 0, 1, 1, false>(job, columns),
-                    _ => walk::<Self, 0, 0, { lines::LINES }, 1, false>(job, columns),
+                    (_, _, 1, _, _) => walk::<Self, 0, 0, 1, 1, ANY, false>(job, columns),
+                    _ => walk::<Self, 0, 0, { lines::LINES }, 1, ANY, false>(job, columns),
                 }
             }
         }
@@ -192,7 +187,6 @@ impl Lanes for I8 {
 
     common!(
         __m512i,
-        i8,
         4,
         |sum| _mm512_cvtepi32_ps(sum),
         |at: *const __m512i| _mm512_loadu_si512(at),
@@ -200,8 +194,8 @@ impl Lanes for I8 {
         [3 1 1 2, 3 1 2 1, 5 2 1 2, 5 2 2 1]
     );
 
-    fn weight(w: i16) -> Option<i8> {
-        Some(w as i8)
+    fn weights(row: [i16; BLOCK]) -> Option<[i8; BLOCK]> {
+        Some(row.map(|w| w as i8))
     }
 
     #[inline(always)]
@@ -332,7 +326,6 @@ impl Lanes for I16 {
 
     common!(
         __m512i,
-        i16,
         2,
         |sum| _mm512_cvtepi32_ps(sum),
         |at: *const __m512i| _mm512_loadu_si512(at),
@@ -340,8 +333,8 @@ impl Lanes for I16 {
         [3 2 1 2, 3 2 2 1, 5 3 1 2, 5 3 2 1]
     );
 
-    fn weight(w: i16) -> Option<i16> {
-        Some(w)
+    fn weights(row: [i16; BLOCK]) -> Option<[i16; BLOCK]> {
+        Some(row)
     }
 
     #[inline(always)]
@@ -434,7 +427,6 @@ impl Lanes for F32 {
 
     common!(
         __m512,
-        f32,
         1,
         |sum| sum,
         |at: *const f32| _mm512_loadu_ps(at),
@@ -442,8 +434,8 @@ impl Lanes for F32 {
         [3 3 1 2, 5 5 1 2]
     );
 
-    fn weight(w: f32) -> Option<f32> {
-        w.is_finite().then_some(w)
+    fn weights(row: [f32; BLOCK]) -> Option<[f32; BLOCK]> {
+        row.iter().all(|w| w.is_finite()).then_some(row)
     }
 
     #[inline(always)]

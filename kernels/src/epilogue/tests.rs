@@ -321,18 +321,23 @@ impl Row {
         });
         self.compare(&found, &expected_floats, "floats");
         for copies in [1, 2, 4] {
-            let found = self.with(|finish| unsafe {
-                unpacked::<1>(finish, copies, self.outputs, &floats, stride);
-            });
-            self.compare(&found, &expected_floats, "from registers");
-            let found = self.with(|finish| unsafe {
-                unpacked::<2>(finish, copies, self.outputs, &floats, stride);
-            });
-            self.compare(&found, &expected_floats, "unpacked words");
-            let found = self.with(|finish| unsafe {
-                unpacked::<4>(finish, copies, self.outputs, &floats, stride);
-            });
-            self.compare(&found, &expected_floats, "unpacked bytes");
+            for (sums, expected, whole) in [
+                (&floats, &expected_floats, false),
+                (&integers, &expected, true),
+            ] {
+                let found = self.with(|finish| unsafe {
+                    unpacked::<1>(finish, copies, self.outputs, sums, stride, whole);
+                });
+                self.compare(&found, expected, "from registers");
+                let found = self.with(|finish| unsafe {
+                    unpacked::<2>(finish, copies, self.outputs, sums, stride, whole);
+                });
+                self.compare(&found, expected, "unpacked words");
+                let found = self.with(|finish| unsafe {
+                    unpacked::<4>(finish, copies, self.outputs, sums, stride, whole);
+                });
+                self.compare(&found, expected, "unpacked bytes");
+            }
         }
     }
 
@@ -357,7 +362,7 @@ impl Row {
 }
 
 /// Finishes rows from four registers in the order that `U` says, which hold as many
-/// rows side by side as `copies` says.
+/// rows side by side as `copies` says, and sums that are integers or not.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
 unsafe fn unpacked<const U: usize>(
@@ -366,8 +371,9 @@ unsafe fn unpacked<const U: usize>(
     outputs: usize,
     sums: &[f32],
     stride: usize,
+    integers: bool,
 ) {
-    use super::x86_avx512::{Columns, Place};
+    use super::x86_avx512::{ANY, Columns, FLOATS, PACKED, Place};
     use core::arch::x86_64::*;
 
     let width = 64 / copies;
@@ -378,7 +384,7 @@ unsafe fn unpacked<const U: usize>(
         let whole = outputs >= width;
         if copies > 1 && !whole {
             // SAFETY: the caller's promises.
-            return unsafe { unpacked::<U>(finish, 1, outputs, sums, stride) };
+            return unsafe { unpacked::<U>(finish, 1, outputs, sums, stride, integers) };
         }
         let first = if whole {
             done.min(outputs - width)
@@ -418,19 +424,7 @@ unsafe fn unpacked<const U: usize>(
             });
             // SAFETY: the caller's promises.
             unsafe {
-                if columns.is_quick(place.mask) && row % 2 == 0 {
-                    match &finish.y {
-                        Out::F32(_) => columns.finish_quickly(columns.to(&place).cast::<f32>(), t),
-                        Out::I16(_) => columns.finish_quickly(columns.to(&place).cast::<i16>(), t),
-                        Out::I8(_) => columns.finish_quickly(columns.to(&place).cast::<i8>(), t),
-                    }
-                } else {
-                    // Both parts of the sum matter.
-                    let offset = row % 3;
-                    place.at = place.at.map(|at| at.wrapping_sub(offset));
-                    columns.finish(place, offset, t);
-                }
-                if copies == 1 && skip == 0 {
+                if copies == 1 && skip == 0 && row == 1 {
                     let known = finish.common().is_some_and(|kind| {
                         common!(kind, true, C => columns.common_row::<C>(row, t))
                             || common!(kind, false, C => columns.common_row::<C>(row, t))
@@ -438,6 +432,21 @@ unsafe fn unpacked<const U: usize>(
                     if !known {
                         columns.row(row, t);
                     }
+                    continue;
+                }
+                // Both parts of the sum matter.
+                let offset = row % 3;
+                place.at = place.at.map(|at| at.wrapping_sub(offset));
+                let line = columns.to(&place);
+                let (way, whole) = (columns.way(), columns.whole([place.mask]));
+                match (way, whole && row % 2 == 0) {
+                    (PACKED, true) if integers => {
+                        columns.line::<PACKED, true>(&line, offset, t);
+                    }
+                    (PACKED, _) if integers => columns.line::<PACKED, false>(&line, offset, t),
+                    (FLOATS, true) => columns.line::<FLOATS, true>(&line, offset, t),
+                    (FLOATS, _) => columns.line::<FLOATS, false>(&line, offset, t),
+                    _ => columns.line::<ANY, false>(&line, offset, t),
                 }
             }
         }

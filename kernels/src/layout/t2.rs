@@ -57,8 +57,13 @@ pub(super) fn code(block: &[u8], k: usize, output: usize) -> u8 {
 #[inline(always)]
 pub(super) fn row(block: &[u8], k: usize) -> [u8; BLOCK] {
     let panel = &block[k / PANEL_K * PANEL_BYTES..][..PANEL_BYTES];
-    let (byte, field) = (k % 4, k % PANEL_K / 4);
-    core::array::from_fn(|o| panel[o * (PANEL_BYTES / BLOCK) + byte] >> (2 * field) & 3)
+    let shift = 8 * (k % 4) + 2 * (k % PANEL_K / 4);
+    // An output's four bytes at once: of this the compiler makes vectors.
+    let mut row = [0; BLOCK];
+    for (code, bytes) in row.iter_mut().zip(panel.as_chunks().0) {
+        *code = (u32::from_le_bytes(*bytes) >> shift & 3) as u8;
+    }
+    row
 }
 
 /// Writes a trit plus one.

@@ -61,7 +61,7 @@ pub(super) trait Lanes {
     /// The epilogue of a part.
     type Columns<'a>;
     /// Where a line's outputs go.
-    type To: Copy;
+    type Line: Copy;
 
     /// Channels that are computed at once: 16, 32 or 64.
     const CHANNELS: usize;
@@ -70,9 +70,9 @@ pub(super) trait Lanes {
     /// Bytes of a group: of a column in the ring, and of a column of weights.
     const GROUP: usize = Self::CHANNELS * Self::TAPS * size_of::<Self::X>();
 
-    /// A weight as what interleaves like the input; `None` for one that the
-    /// reference must multiply with.
-    fn weight(w: <Self::X as Element>::Weight) -> Option<Self::X>;
+    /// Weights as what interleaves like the input; `None` where the reference must
+    /// multiply with them.
+    fn weights(row: [<Self::X as Element>::Weight; BLOCK]) -> Option<[Self::X; BLOCK]>;
 
     /// The epilogue of outputs `first..first + CHANNELS / copies` of as many rows
     /// as `copies` says.
@@ -126,18 +126,19 @@ pub(super) trait Lanes {
     /// Both groups are there.
     unsafe fn add(sums: Self::Sums, column: *const u8, weights: *const u8) -> Self::Sums;
 
-    /// Prepares a line's epilogue.
-    fn to(columns: &Self::Columns<'_>, place: &Place) -> Self::To;
+    /// A line whose outputs begin at this place.
+    fn line(columns: &Self::Columns<'_>, place: &Place) -> Self::Line;
 
     /// Writes a position's outputs.
     ///
     /// # Safety
     ///
     /// Where the place's mask says so, its outputs `offset` elements further on lie
-    /// in the output, and no other task has them. `QUICK` is what [`walk`] was told.
-    unsafe fn finish<const QUICK: bool>(
+    /// in the output, and no other task has them. `WAY` is one that these columns
+    /// have, `WHOLE` false unless the place is the whole of a row.
+    unsafe fn finish<const WAY: u8, const WHOLE: bool>(
         columns: &Self::Columns<'_>,
-        to: &Self::To,
+        line: &Self::Line,
         offset: usize,
         sums: Self::Sums,
     );
@@ -241,13 +242,11 @@ unsafe fn expand<L: Lanes>(problem: &Problem<'_>, plan: &Plan, scratch: &mut [u8
         let block = Block::new(problem.size.codec, matrix, problem.block(b));
         for tap in 0..height * width {
             let to = values.wrapping_add(tap * plan.row + b * BLOCK);
-            for (i, w) in L::X::weights(&block, 0, tap).into_iter().enumerate() {
-                let Some(w) = L::weight(w) else {
-                    return false;
-                };
-                // SAFETY: a row has all channels, in whole blocks.
-                unsafe { to.wrapping_add(i).write(w) };
-            }
+            let Some(row) = L::weights(L::X::weights(&block, 0, tap)) else {
+                return false;
+            };
+            // SAFETY: a row has all channels, in whole blocks.
+            unsafe { to.cast::<[L::X; BLOCK]>().write(row) };
         }
     }
     let stride = problem.rows.shape().stride[0];

@@ -107,7 +107,8 @@ pub(crate) unsafe fn make<L: Lanes, const WEIGHTS: bool>(
 
 /// Walks along the lines of a band, `N` of them, `P` positions at a time. `W` and
 /// `G` are the width of a kernel without dilation and the groups of its lines, or 0
-/// where they are not known when compiling. `QUICK` is what [`Lanes::finish`] is told.
+/// where they are not known when compiling. `WAY` and `WHOLE` are
+/// [`Lanes::finish`]'s.
 ///
 /// # Safety
 ///
@@ -120,7 +121,8 @@ pub(crate) unsafe fn walk<
     const G: usize,
     const N: usize,
     const P: usize,
-    const QUICK: bool,
+    const WAY: u8,
+    const WHOLE: bool,
 >(
     walk: &Walk<L::X>,
     columns: &L::Columns<'_>,
@@ -130,7 +132,7 @@ pub(crate) unsafe fn walk<
     // SAFETY: there are as many.
     let sources = unsafe { core::slice::from_raw_parts(walk.sources, walk.rows) };
     let inside = walk.pad..walk.pad + walk.columns;
-    let to: [L::To; N] = core::array::from_fn(|line| L::to(columns, &walk.places[line]));
+    let lines = core::array::from_fn(|line| L::line(columns, &walk.places[line]));
     let (mut position, mut kept) = (0, 0);
     while position < walk.positions {
         let count = walk.run.min(walk.positions - position);
@@ -147,9 +149,15 @@ pub(crate) unsafe fn walk<
         unsafe {
             L::make::<false>(sources, walk.copies, inside.clone(), some, made);
             let pairs = count / P * P;
-            positions::<L, W, G, N, P, QUICK>(walk, columns, &to, position, 0..pairs);
+            positions::<L, W, G, N, P, WAY, WHOLE>(walk, columns, &lines, position, 0..pairs);
             if P > 1 {
-                positions::<L, W, G, N, 1, QUICK>(walk, columns, &to, position, pairs..count);
+                positions::<L, W, G, N, 1, WAY, WHOLE>(
+                    walk,
+                    columns,
+                    &lines,
+                    position,
+                    pairs..count,
+                );
             }
             position += count;
             if position < walk.positions {
@@ -171,11 +179,12 @@ unsafe fn positions<
     const G: usize,
     const N: usize,
     const P: usize,
-    const QUICK: bool,
+    const WAY: u8,
+    const WHOLE: bool,
 >(
     walk: &Walk<L::X>,
     columns: &L::Columns<'_>,
-    to: &[L::To; N],
+    lines: &[L::Line; N],
     first: usize,
     positions: Range<usize>,
 ) {
@@ -205,9 +214,9 @@ unsafe fn positions<
                     }
                 }
             }
-            for (to, sums) in to.iter().zip(sums) {
+            for (line, sums) in lines.iter().zip(sums) {
                 for (p, sums) in sums.into_iter().enumerate() {
-                    L::finish::<QUICK>(columns, to, offset + p * channels, sums);
+                    L::finish::<WAY, WHOLE>(columns, line, offset + p * channels, sums);
                 }
             }
         }
