@@ -199,11 +199,15 @@ fn fastest(threads: usize, work: impl Fn(usize) + Sync) -> f64 {
 /// Memory that no cache holds.
 struct Buffer(Vec<u64>);
 
-/// Elements that a reader adds up side by side.
+/// Elements that a reader adds up at a time.
 const LANES: usize = 16;
 /// How far ahead of a read its line is asked for, in elements. Fastest of 0.5,
 /// 1, 2 and 4 KiB; the hardware's own prefetch stops at the end of a page.
 const AHEAD: usize = 128;
+/// Elements that a stream reads before all go on to the next piece of memory.
+const PIECE: usize = 2048;
+/// Streams that are read side by side, at most. More are no faster.
+const STREAMS: usize = 4;
 
 impl Buffer {
     /// Every page written.
@@ -211,31 +215,43 @@ impl Buffer {
         Buffer(vec![1; beyond_caches() / size_of::<u64>()])
     }
 
+    /// The best of some ways to read: one stream as it comes, with prefetches, and
+    /// several streams with prefetches.
     fn rate(&self, threads: usize) -> Memory {
-        let part = (self.0.len() / threads).max(1);
-        let read_part = |t: usize, prefetch: bool| {
-            let part = self.0.chunks(part).nth(t).unwrap_or_default();
-            black_box(read(part, prefetch));
+        const WHOLE: usize = STREAMS * PIECE;
+        let part = self.0.len() / threads / WHOLE * WHOLE;
+        let seconds = |read: fn(&[u64]) -> [u64; LANES]| {
+            fastest(threads, |t| {
+                black_box(read(&self.0[t * part..][..part]));
+            })
         };
-        let plain = fastest(threads, |t| read_part(t, false));
-        let prefetched = fastest(threads, |t| read_part(t, true));
+        let ways = [read::<1, false>, read::<1, true>, read::<STREAMS, true>];
+        let seconds = ways.map(seconds).into_iter().fold(f64::INFINITY, f64::min);
+        let bytes = threads * part * size_of::<u64>();
         Memory {
             threads,
-            buffer_bytes: size_of_val(&self.0[..]),
-            gb_per_s: size_of_val(&self.0[..]) as f64 / plain.min(prefetched) / 1e9,
+            buffer_bytes: bytes,
+            gb_per_s: bytes as f64 / seconds / 1e9,
         }
     }
 }
 
-/// Reads everything.
-fn read(part: &[u64], prefetch: bool) -> [u64; LANES] {
+/// Reads everything, as long as that is whole pieces of every stream.
+fn read<const STREAMS: usize, const PREFETCH: bool>(part: &[u64]) -> [u64; LANES] {
     let mut sums = [0; LANES];
-    for lanes in part.as_chunks::<LANES>().0 {
-        if prefetch {
-            ahead(lanes);
-        }
-        for (sum, value) in sums.iter_mut().zip(lanes) {
-            *sum ^= value;
+    for pieces in part.chunks_exact(STREAMS * PIECE) {
+        let pieces = pieces.as_chunks::<LANES>().0;
+        let streams: [_; STREAMS] =
+            std::array::from_fn(|s| &pieces[s * PIECE / LANES..][..PIECE / LANES]);
+        for i in 0..PIECE / LANES {
+            for stream in streams {
+                if PREFETCH {
+                    ahead(&stream[i]);
+                }
+                for (sum, value) in sums.iter_mut().zip(&stream[i]) {
+                    *sum ^= value;
+                }
+            }
         }
     }
     sums
