@@ -1,8 +1,9 @@
 //! AVX2: decoded panels and tiles, see
-//! [`isa::x86_avx2::product`](crate::isa::x86_avx2::product).
+//! [`isa::x86_avx2`](crate::isa::x86_avx2).
 
 use super::ImageRows;
-use crate::isa::x86_avx2::product::{self, Avx2};
+use crate::isa::product;
+use crate::isa::x86_avx2::Avx2;
 use crate::product::Kernel;
 use crate::{Caps, Variant};
 

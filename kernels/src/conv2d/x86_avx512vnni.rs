@@ -1,7 +1,7 @@
 //! AVX-512 VNNI: see [`isa::x86_avx512vnni`](crate::isa::x86_avx512vnni).
 
 use super::ImageRows;
-use crate::isa::x86_avx2::product;
+use crate::isa::product;
 use crate::isa::x86_avx512vnni::Avx512Vnni;
 use crate::product::Kernel;
 use crate::{Caps, Variant};

@@ -11,18 +11,6 @@ use core::ops::Range;
 const LANES: usize = 8;
 
 impl Finish<'_> {
-    /// As [`scalar`](Self::scalar).
-    ///
-    /// # Safety
-    ///
-    /// As for [`scalar`](Self::scalar); the CPU has AVX2.
-    #[target_feature(enable = "avx2")]
-    pub(crate) unsafe fn x86_avx2(&self, row: usize, first: usize, sums: &mut [f32]) {
-        let outputs = first..first + sums.len();
-        // SAFETY: the caller's promises.
-        unsafe { self.x86_avx2_rows(row..row + 1, outputs, sums.as_mut_ptr(), 0) };
-    }
-
     /// [`scalar`](Self::scalar) for several rows, the sums of which begin
     /// `stride` floats after each other.
     ///

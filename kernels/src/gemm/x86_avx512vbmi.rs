@@ -1,7 +1,7 @@
 //! AVX-512 VBMI: see [`isa::x86_avx512vbmi`](crate::isa::x86_avx512vbmi).
 
 use super::MatrixRows;
-use crate::isa::x86_avx2::product;
+use crate::isa::product;
 use crate::isa::x86_avx512vbmi::Avx512Vbmi;
 use crate::product::Kernel;
 use crate::{Caps, Variant};

@@ -1,7 +1,7 @@
 //! AVX-VNNI: see [`isa::x86_avxvnni`](crate::isa::x86_avxvnni).
 
 use super::MatrixRows;
-use crate::isa::x86_avx2::product;
+use crate::isa::product;
 use crate::isa::x86_avxvnni::AvxVnni;
 use crate::product::Kernel;
 use crate::{Caps, Variant};

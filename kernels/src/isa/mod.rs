@@ -11,6 +11,12 @@ pub(crate) mod aarch64_neon;
     target_arch = "x86_64",
     all(target_arch = "wasm32", target_feature = "simd128")
 ))]
+pub(crate) mod matvec;
+#[cfg(any(
+    target_arch = "aarch64",
+    target_arch = "x86_64",
+    all(target_arch = "wasm32", target_feature = "simd128")
+))]
 pub(crate) mod product;
 #[cfg(any(
     target_arch = "aarch64",

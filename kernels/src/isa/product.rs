@@ -1,5 +1,7 @@
-//! gemm and conv2d with the tiles of an instruction set: which one computes what.
+//! gemm and conv2d with the tiles of an instruction set, or with what it has for
+//! few rows: which one computes what.
 
+use crate::product::matvec::{self, Needs, Vector};
 use crate::product::tiled::{self, Tile};
 use crate::product::{Problem, Rows, Size};
 use crate::{Codec, Ctx, DType, View};
@@ -7,7 +9,7 @@ use crate::{Codec, Ctx, DType, View};
 /// Fewer k than this are not worth tables.
 const MIN_K: usize = 64;
 
-/// An instruction set's tiles.
+/// What an instruction set computes products with.
 pub(crate) trait Tiles {
     /// f32 activations.
     type Floats: Tile<X = f32>;
@@ -20,6 +22,8 @@ pub(crate) trait Tiles {
     /// i7 activations and n12 weights; [`Bytes`](Self::Bytes) where multiplying
     /// is as fast as looking up.
     type LookUp: Tile<X = i8>;
+    /// Few rows of i8 activations.
+    type ByteRows: Vector<X = i8>;
 }
 
 /// Whether sums are looked up where activations allow it: they must pay for
@@ -34,17 +38,27 @@ fn looks_up<T: Tiles>(size: &Size) -> bool {
 
 /// Scratch bytes for this many threads; `usize::MAX` where that overflows.
 pub(crate) fn scratch<T: Tiles, R: Rows>(size: &Size, rows: &R, threads: usize) -> usize {
+    let few_rows = match size.x {
+        DType::I8 => matvec::needs::<T::ByteRows>(size),
+        _ => Needs::Nothing,
+    };
+    let few_rows = match few_rows {
+        Needs::Scratch(len) => return len,
+        Needs::Perhaps(len) => len,
+        Needs::Nothing => 0,
+    };
     let multiplied = match (size.x, size.codec) {
         (DType::I8, Codec::I8) => tiled::scratch::<T::DenseBytes, R>(size, rows, threads),
         (DType::I8, _) => tiled::scratch::<T::Bytes, R>(size, rows, threads),
         (DType::I16, _) => tiled::scratch::<T::Words, R>(size, rows, threads),
         _ => tiled::scratch::<T::Floats, R>(size, rows, threads),
     };
-    if looks_up::<T>(size) {
-        multiplied.max(tiled::scratch::<T::LookUp, R>(size, rows, threads))
+    let looked_up = if looks_up::<T>(size) {
+        tiled::scratch::<T::LookUp, R>(size, rows, threads)
     } else {
-        multiplied
-    }
+        0
+    };
+    multiplied.max(looked_up).max(few_rows)
 }
 
 /// Computes the product.
@@ -60,13 +74,16 @@ pub(crate) unsafe fn run<T: Tiles, R: Rows>(ctx: &mut Ctx<'_>, problem: &Problem
         match problem.x {
             View::F32(x) => tiled::run::<T::Floats, R>(ctx, problem, x),
             View::I16(x) => tiled::run::<T::Words, R>(ctx, problem, x),
-            View::I8(x) if size.codec == Codec::I8 => {
-                tiled::run::<T::DenseBytes, R>(ctx, problem, x);
+            View::I8(x) => {
+                if matvec::run::<T::ByteRows, R>(ctx, problem, x) {
+                } else if size.codec == Codec::I8 {
+                    tiled::run::<T::DenseBytes, R>(ctx, problem, x);
+                } else if is_i7 && looks_up::<T>(size) {
+                    tiled::run::<T::LookUp, R>(ctx, problem, x);
+                } else {
+                    tiled::run::<T::Bytes, R>(ctx, problem, x);
+                }
             }
-            View::I8(x) if is_i7 && looks_up::<T>(size) => {
-                tiled::run::<T::LookUp, R>(ctx, problem, x);
-            }
-            View::I8(x) => tiled::run::<T::Bytes, R>(ctx, problem, x),
             _ => {}
         }
     }

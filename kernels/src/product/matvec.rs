@@ -1,58 +1,133 @@
-//! Products of a single row, which read every weight once: packed weights are
+//! Products of few rows, which read every weight once: packed weights are
 //! multiplied as they come from memory, without panels. What differs between
 //! instruction sets is a [`Vector`]; this is the loop around it.
 
 use super::{Problem, Rows, Size};
-use crate::Ctx;
 use crate::epilogue::Finish;
 use crate::layout::BLOCK;
 use crate::par::{SCRATCH_ALIGN, each_once, share, tasks_for};
+use crate::{Codec, Ctx};
+use core::ops::Range;
 
-/// What one instruction set does with one kind of activations and weights.
+/// Rows at most.
+pub(crate) const ROWS: usize = 1;
+/// Blocks of a strip at most.
+const BLOCKS: usize = 4;
+/// Floats from the sums of one row to those of the next.
+pub(crate) const STRIDE: usize = BLOCKS * BLOCK;
+
+/// What one instruction set does with one kind of activations.
 pub(crate) trait Vector {
     /// Elements of the input.
     type X: Copy + Sync;
 
-    /// Bytes of the prepared activations; `None` where that overflows.
-    fn prepared(k: usize) -> Option<usize>;
+    /// Bytes of a row's prepared activations; `None` where that overflows, or
+    /// for weights of a codec that it does not take.
+    fn prepared(codec: Codec, k: usize) -> Option<usize>;
 
-    /// Brings the activations into the form in which they meet the weights.
+    /// Whether activations of this bound (0 where none is known) may meet weights
+    /// of a codec.
+    fn takes(codec: Codec, qmax: i32) -> bool;
+
+    /// Brings a row's activations into the form in which they meet the weights.
     ///
     /// # Safety
     ///
     /// The CPU has what the variant needs; `to` has the bytes that
-    /// [`prepared`](Self::prepared) says, aligned to 64.
-    unsafe fn prepare(x: &[Self::X], to: &mut [u8]);
+    /// [`prepared`](Self::prepared) says.
+    unsafe fn prepare(codec: Codec, x: &[Self::X], to: &mut [u8]);
 
-    /// The sums of a block's 16 outputs.
+    /// Stores the sums of a strip: rows [`STRIDE`] apart, blocks after each other.
     ///
     /// # Safety
     ///
-    /// The CPU has what the variant needs; `x` was prepared and `block` has the
-    /// weights for all of it.
-    unsafe fn block(block: &[u8], x: &[u8], sums: &mut [f32; BLOCK]);
+    /// The CPU has what the variant needs; the strip holds what it says, prepared
+    /// for its codec; `sums` has room for [`STRIDE`] floats of every row.
+    unsafe fn add(strip: &Strip<'_>, sums: &mut [f32]);
 
-    /// The epilogue of the outputs from `first` on.
+    /// The epilogue of `rows` x `outputs`; `sums` as [`add`](Self::add) stored
+    /// them.
     ///
     /// # Safety
     ///
-    /// The CPU has what the variant needs; no other task has these outputs.
-    unsafe fn finish(finish: &Finish<'_>, first: usize, sums: &mut [f32]);
+    /// The CPU has what the variant needs; no other task has these elements.
+    unsafe fn finish(
+        finish: &Finish<'_>,
+        rows: Range<usize>,
+        outputs: Range<usize>,
+        sums: &mut [f32],
+    );
 }
 
-/// Whether a product has a single row of a single tap and group.
-pub(crate) fn fits(size: &Size) -> bool {
-    size.rows == 1 && size.matrix.taps == 1 && size.matrix.groups == 1
+/// Takes nothing.
+pub(crate) struct Nothing<X>(core::marker::PhantomData<X>);
+
+impl<X: Copy + Sync> Vector for Nothing<X> {
+    type X = X;
+
+    fn prepared(_: Codec, _: usize) -> Option<usize> {
+        None
+    }
+
+    fn takes(_: Codec, _: i32) -> bool {
+        false
+    }
+
+    unsafe fn prepare(_: Codec, _: &[X], _: &mut [u8]) {}
+    unsafe fn add(_: &Strip<'_>, _: &mut [f32]) {}
+    unsafe fn finish(_: &Finish<'_>, _: Range<usize>, _: Range<usize>, _: &mut [f32]) {}
 }
 
-/// Scratch bytes; `usize::MAX` where that overflows.
-pub(crate) fn scratch<V: Vector>(size: &Size) -> usize {
-    V::prepared(size.matrix.channels)
-        .and_then(|len| len.checked_next_multiple_of(SCRATCH_ALIGN))
-        .unwrap_or(usize::MAX)
+/// Blocks of weights and all rows of activations.
+pub(crate) struct Strip<'a> {
+    /// How weights are stored.
+    pub(crate) codec: Codec,
+    /// The packed weights of all blocks.
+    pub(crate) weights: &'a [u8],
+    /// Bytes of a block.
+    pub(crate) block_len: usize,
+    /// Blocks, at least one and at most [`BLOCKS`].
+    pub(crate) blocks: usize,
+    /// Prepared activations of all rows.
+    pub(crate) x: &'a [u8],
+    /// Bytes from one row's to the next's, a multiple of 64.
+    pub(crate) row_len: usize,
+    /// Rows, at least one and at most [`ROWS`].
+    pub(crate) rows: usize,
 }
 
-/// Computes a product that [`fits`].
+/// Whether a product has few enough rows, and a single tap and group.
+fn fits(size: &Size) -> bool {
+    size.rows <= ROWS && size.matrix.taps == 1 && size.matrix.groups == 1
+}
+
+/// Bytes of a row's part of scratch.
+fn row_len<V: Vector>(size: &Size) -> Option<usize> {
+    V::prepared(size.codec, size.matrix.channels)?.checked_next_multiple_of(SCRATCH_ALIGN)
+}
+
+/// What [`run`] needs.
+pub(crate) enum Needs {
+    /// Nothing: the product is left to others, whatever the bound of its
+    /// activations.
+    Nothing,
+    /// Scratch bytes if the bound is right; otherwise the product is left to others.
+    Perhaps(usize),
+    /// Scratch bytes.
+    Scratch(usize),
+}
+
+/// What a product needs.
+pub(crate) fn needs<V: Vector>(size: &Size) -> Needs {
+    let len = row_len::<V>(size).and_then(|len| len.checked_mul(size.rows));
+    match len.filter(|_| fits(size)) {
+        Some(len) if V::takes(size.codec, 0) => Needs::Scratch(len),
+        Some(len) => Needs::Perhaps(len),
+        None => Needs::Nothing,
+    }
+}
+
+/// Computes a product; false if it is left to others.
 ///
 /// # Safety
 ///
@@ -61,33 +136,53 @@ pub(crate) unsafe fn run<V: Vector, R: Rows>(
     ctx: &mut Ctx<'_>,
     problem: &Problem<'_, R>,
     x: &[V::X],
-) {
+) -> bool {
     let size = &problem.size;
-    let position = problem.rows.position(0);
-    let at = problem
-        .rows
-        .line(position, 0)
-        .and_then(|line| problem.rows.source(line, position, 0));
-    let x = at.and_then(|at| x.get(at..)?.get(..size.matrix.channels));
-    let (Some(x), Some(len)) = (x, V::prepared(size.matrix.channels)) else {
-        return;
+    if !fits(size) || !V::takes(size.codec, problem.x_qmax) {
+        return false;
+    }
+    let Some(row_len) = row_len::<V>(size) else {
+        return false;
     };
-    let tasks = tasks_for(ctx.threads(), size.matrix.blocks());
+    let len = row_len.saturating_mul(size.rows);
     let Some(prepared) = ctx.scratch.get_mut(..len) else {
-        return;
+        return false;
     };
-    // SAFETY: the caller's promise; scratch is aligned.
-    unsafe { V::prepare(x, prepared) };
-    let prepared = &*prepared;
+    for (row, prepared) in prepared.chunks_exact_mut(row_len).enumerate() {
+        let position = problem.rows.position(row);
+        let at = problem
+            .rows
+            .line(position, 0)
+            .and_then(|line| problem.rows.source(line, position, 0));
+        // A row outside of the input consists of zeros.
+        let x = at.and_then(|at| x.get(at..)?.get(..size.matrix.channels));
+        // SAFETY: the caller's promise; `row_len` is no less than prepared.
+        unsafe { V::prepare(size.codec, x.unwrap_or(&[]), prepared) };
+    }
+    let x = &*prepared;
+    let blocks = size.matrix.blocks();
+    let tasks = tasks_for(ctx.par.threads(), blocks);
     each_once(ctx.par, tasks, &|task| {
-        for unit in share(size.matrix.blocks(), tasks, task) {
-            let (first, outputs) = problem.outputs(unit);
-            let mut sums = [0.0; BLOCK];
-            // SAFETY: the caller's promise; tasks have disjoint units.
+        let mine = share(blocks, tasks, task);
+        for first in mine.clone().step_by(BLOCKS) {
+            let blocks = first..mine.end.min(first + BLOCKS);
+            let strip = Strip {
+                codec: size.codec,
+                weights: problem.blocks(blocks.clone()),
+                block_len: problem.block_len,
+                blocks: blocks.len(),
+                x,
+                row_len,
+                rows: size.rows,
+            };
+            let outputs = blocks.start * BLOCK..size.matrix.outputs.min(blocks.end * BLOCK);
+            let mut sums = [0.0; ROWS * STRIDE];
+            // SAFETY: the caller's promise; tasks have disjoint blocks.
             unsafe {
-                V::block(problem.block(unit), prepared, &mut sums);
-                V::finish(&problem.finish, first, &mut sums[..outputs]);
+                V::add(&strip, &mut sums);
+                V::finish(&problem.finish, 0..size.rows, outputs, &mut sums);
             }
         }
     });
+    true
 }

@@ -24,7 +24,11 @@ use crate::par::{share, tasks_for};
 use crate::{Caps, Codec, Ctx, DType, Invalid, Variant, View, ViewMut};
 use core::ops::Range;
 
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(
+    target_arch = "aarch64",
+    target_arch = "x86_64",
+    all(target_arch = "wasm32", target_feature = "simd128")
+))]
 pub(crate) mod matvec;
 pub(crate) mod scalar;
 #[cfg(any(
@@ -172,7 +176,11 @@ impl<'a, R: Rows> Problem<'a, R> {
     }
 
     /// The packed weights of consecutive units.
-    #[cfg(target_arch = "x86_64")]
+    #[cfg(any(
+        target_arch = "aarch64",
+        target_arch = "x86_64",
+        all(target_arch = "wasm32", target_feature = "simd128")
+    ))]
     pub(crate) fn blocks(&self, units: Range<usize>) -> &'a [u8] {
         self.weights
             .get(units.start * self.block_len..units.end * self.block_len)

@@ -59,4 +59,5 @@ impl Tiles for DotProducts {
     type Bytes = I8;
     type DenseBytes = I8;
     type LookUp = I8;
+    type ByteRows = crate::product::matvec::Nothing<i8>;
 }

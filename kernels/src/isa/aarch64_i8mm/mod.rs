@@ -123,4 +123,5 @@ impl Tiles for Matrices {
     type Bytes = I8;
     type DenseBytes = I8;
     type LookUp = I8;
+    type ByteRows = crate::product::matvec::Nothing<i8>;
 }

@@ -143,4 +143,5 @@ impl Tiles for Baseline {
     type Bytes = I8;
     type DenseBytes = WideI8;
     type LookUp = N12;
+    type ByteRows = crate::product::matvec::Nothing<i8>;
 }

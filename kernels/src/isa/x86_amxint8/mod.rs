@@ -28,7 +28,7 @@
 //!
 //! i32 sums wrap, which [`max_k`](crate::max_k) excludes for valid weights.
 
-use super::x86_avx2::product;
+use super::product;
 use super::x86_avx512vbmi::Avx512Vbmi;
 use crate::product::{Problem, Rows, Size};
 use crate::{Codec, Ctx, DType, View};

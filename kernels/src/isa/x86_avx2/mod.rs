@@ -1,8 +1,23 @@
 //! AVX2 with FMA and F16C.
 
+use super::product::Tiles;
+use lookup::N12;
+use tile::{F32, I8, I16, WideI8};
+
 pub(crate) mod codes;
 pub(crate) mod lookup;
-mod matvec;
+pub(crate) mod matvec;
 pub(crate) mod panel;
-pub(crate) mod product;
 pub(crate) mod tile;
+
+/// AVX2 alone.
+pub(crate) enum Avx2 {}
+
+impl Tiles for Avx2 {
+    type Floats = F32;
+    type Words = I16;
+    type Bytes = I8;
+    type DenseBytes = WideI8;
+    type LookUp = N12;
+    type ByteRows = matvec::Bytes;
+}

@@ -2,7 +2,7 @@
 //! time. What it has no better way for is AVX-512 VNNI's.
 
 use super::product::Tiles;
-use super::x86_avx512vnni::{F32, I8, I16, WideI8};
+use super::x86_avx512vnni::{ByteRows, F32, I8, I16, WideI8};
 use lookup::N12;
 
 mod lookup;
@@ -16,4 +16,5 @@ impl Tiles for Avx512Vbmi {
     type Bytes = I8;
     type DenseBytes = WideI8;
     type LookUp = N12;
+    type ByteRows = ByteRows;
 }

@@ -3,8 +3,10 @@
 //! too. The epilogue is AVX2's.
 
 use super::product::Tiles;
+pub(crate) use matvec::Bytes as ByteRows;
 pub(crate) use tile::{F32, I8, I16, WideI8};
 
+mod matvec;
 mod panel;
 mod tile;
 
@@ -18,4 +20,5 @@ impl Tiles for Avx512Vnni {
     type DenseBytes = WideI8;
     // Multiplying 64 codes at once is faster than AVX2's look-up.
     type LookUp = I8;
+    type ByteRows = matvec::Bytes;
 }

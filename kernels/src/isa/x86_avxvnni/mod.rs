@@ -6,6 +6,7 @@ use super::x86_avx2::lookup::N12;
 use super::x86_avx2::tile::F32;
 use tile::{I8, I16, WideI8};
 
+mod matvec;
 mod tile;
 
 /// AVX2 and AVX-VNNI.
@@ -18,4 +19,5 @@ impl Tiles for AvxVnni {
     type DenseBytes = WideI8;
     // Adding what was looked up takes fewer instructions than multiplying.
     type LookUp = N12;
+    type ByteRows = matvec::Bytes;
 }

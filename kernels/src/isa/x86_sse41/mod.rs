@@ -137,4 +137,5 @@ impl Tiles for All {
     type Bytes = I8;
     type DenseBytes = WideI8;
     type LookUp = N12;
+    type ByteRows = crate::product::matvec::Nothing<i8>;
 }
