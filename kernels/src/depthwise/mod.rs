@@ -24,6 +24,8 @@ mod scalar;
 mod x86_avx2;
 #[cfg(target_arch = "x86_64")]
 mod x86_avx512vnni;
+#[cfg(target_arch = "x86_64")]
+mod x86_avxvnni;
 
 #[cfg(test)]
 mod tests;
@@ -32,6 +34,8 @@ mod tests;
 pub(crate) static VARIANTS: &[Variant<Kernel>] = &[
     #[cfg(target_arch = "x86_64")]
     x86_avx512vnni::VARIANT,
+    #[cfg(target_arch = "x86_64")]
+    x86_avxvnni::VARIANT,
     #[cfg(target_arch = "x86_64")]
     x86_avx2::VARIANT,
     scalar::VARIANT,

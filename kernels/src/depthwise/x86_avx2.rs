@@ -1,28 +1,26 @@
-//! AVX2: weights are expanded once; then every few output positions, 16 channels
-//! at a time, walk over the kernel's taps.
+//! AVX2: 32 channels at once, in four registers of sums.
 //!
 //! ```text
-//! for each POSITIONS output positions:
-//!     point at the input of every tap
-//!     for each 16 channels:                 // the last overlap those before
-//!         for each position: sum over the taps, epilogue
+//! i8, i16    sums[0..32] += x[0..32][2 lines] * w[0..32][2 lines]    as i16, two taps a madd
+//! ternary    sums[0..32] += (x[0..32][4 lines] + 128) * w[0..32][4 lines]    in i16
+//! f32        sums[0..32] += x[0..32] * w[0..32]                      two roundings
 //! ```
 //!
-//! Integers: two taps at a time. Their activations, widened to i16, are
-//! interleaved, and `madd` multiplies them with pairs of i16 weights and adds both
-//! products: exact in i32 for every codec, `|pair| <= 2 * 32768 * 128`. Expanded
-//! weights are `[16 channels][pair][half][8][2]` i16, in the order in which
-//! `unpack` leaves the channels. A tap outside of the input points to zeros.
+//! A pair of products is exact in i32 for every codec, `|pair| <= 2 * 32768 * 128`;
+//! sums wrap, which [`max_k`](crate::max_k) excludes for valid weights.
 //!
-//! f32: `[16 channels][tap][16]`; a tap outside of the input is left out.
+//! Ternary weights, codes that are no trits included, add at most `2 * 255 * 2` to
+//! each half of a sum in a group, and sums begin with -128 times the sum of these
+//! weights, at most `2 * 128 * 2` a group: an i16 has room for [`GROUPS`].
+//!
+//! What is inlined into a function that has the features has none itself.
 
-use super::{Kernel, Problem, scalar};
+use super::lines::{self, Lanes, Place, Source, Walk, make, walk};
+use super::{Kernel, Problem};
 use crate::conv2d::Conv2dShape;
-use crate::epilogue::{Columns, Common, common};
-use crate::layout::{BLOCK, Block};
-use crate::par::{SCRATCH_ALIGN, Shared, each_once, share, tasks_for};
-use crate::product::scalar::Element;
-use crate::product::{Rows, Size};
+use crate::epilogue::{ANY, FLOATS, Finish, Line, Lines, PACKED};
+use crate::layout::BLOCK;
+use crate::product::Size;
 use crate::{Caps, Ctx, DType, Variant, View};
 use core::arch::x86_64::*;
 use core::ops::Range;
@@ -31,396 +29,526 @@ use core::ops::Range;
 pub(super) const VARIANT: Variant<Kernel> = Variant {
     name: "x86_avx2",
     needs: Caps::AVX2,
-    run: Kernel { scratch, run },
+    run: Kernel {
+        scratch: |size, shape, threads| match size.x {
+            DType::F32 => lines::scratch::<F32>(size, shape, threads),
+            DType::I16 => lines::scratch::<I16>(size, shape, threads),
+            _ if ternary(size, shape) => lines::scratch::<Ternary>(size, shape, threads),
+            _ => lines::scratch::<I8>(size, shape, threads),
+        },
+        run,
+    },
 };
-
-/// Output positions that share the epilogue's preparations.
-const POSITIONS: usize = 8;
-
-/// Parts of scratch.
-struct Plan {
-    /// Bytes of 16 channels' expanded weights.
-    block: usize,
-    /// Blocks of 16 channels; the last one ends with the channels.
-    blocks: usize,
-    /// Where zeros for a tap begin, the taps' offsets, and the tasks' pointers.
-    zeros: usize,
-    offsets: usize,
-    pointers: usize,
-    /// Bytes of a task's pointers.
-    task: usize,
-    tasks: usize,
-}
-
-impl Plan {
-    /// `None` where the size overflows.
-    fn new(size: &Size, threads: usize) -> Option<Plan> {
-        let (channels, taps) = (size.matrix.outputs, size.matrix.channels);
-        let blocks = channels.div_ceil(BLOCK);
-        // An odd tap is paired with nothing; f32 and pairs of i16 are four bytes a
-        // channel each.
-        let steps = match size.x {
-            DType::F32 => taps,
-            _ => taps.div_ceil(2),
-        };
-        let block = steps.checked_mul(BLOCK * 4)?;
-        let aligned = |len: usize| len.checked_next_multiple_of(SCRATCH_ALIGN);
-        let zeros = aligned(block.checked_mul(blocks)?)?;
-        let offsets = aligned(zeros.checked_add(channels.checked_mul(size.x.size())?)?)?;
-        let pointers = aligned(offsets.checked_add(taps.checked_mul(size_of::<usize>())?)?)?;
-        Some(Plan {
-            block,
-            blocks,
-            zeros,
-            offsets,
-            pointers,
-            task: aligned(taps.checked_mul(POSITIONS * size_of::<*const u8>())?)?,
-            tasks: tasks_for(threads, size.rows.div_ceil(POSITIONS)),
-        })
-    }
-
-    fn len(&self) -> Option<usize> {
-        self.task
-            .checked_mul(self.tasks)?
-            .checked_add(self.pointers)
-    }
-
-    /// The first channel of a block.
-    fn first(&self, block: usize, channels: usize) -> usize {
-        (block * BLOCK).min(channels - BLOCK)
-    }
-}
-
-fn scratch(size: &Size, _: &Conv2dShape, threads: usize) -> usize {
-    if size.matrix.outputs < BLOCK {
-        return 0;
-    }
-    Plan::new(size, threads)
-        .and_then(|plan| plan.len())
-        .unwrap_or(usize::MAX)
-}
 
 /// # Safety
 ///
 /// The CPU has AVX2.
 unsafe fn run(ctx: &mut Ctx<'_>, problem: &Problem<'_>) {
-    if problem.size.matrix.outputs < BLOCK {
-        return scalar::run(ctx, problem);
-    }
     // SAFETY: the caller's promise.
     unsafe {
         match problem.x {
-            View::F32(x) => run_typed(ctx, problem, x),
-            View::I16(x) => run_typed(ctx, problem, x),
-            View::I8(x) => run_typed(ctx, problem, x),
+            View::F32(x) => lines::run::<F32>(ctx, problem, x),
+            View::I16(x) => lines::run::<I16>(ctx, problem, x),
+            View::I8(x) if ternary(&problem.size, problem.rows.shape()) => {
+                lines::run::<Ternary>(ctx, problem, x);
+            }
+            View::I8(x) => lines::run::<I8>(ctx, problem, x),
             _ => {}
         }
     }
 }
 
-/// # Safety
-///
-/// The CPU has AVX2; there are 16 channels.
-unsafe fn run_typed<T: Lanes>(ctx: &mut Ctx<'_>, problem: &Problem<'_>, x: &[T]) {
-    let Some(plan) = Plan::new(&problem.size, ctx.threads()) else {
-        return;
-    };
-    let Some((shared, pointers)) = ctx.scratch.split_at_mut_checked(plan.pointers) else {
-        return;
-    };
-    let (shared, offsets) = shared.split_at_mut(plan.offsets);
-    let (weights, zeros) = shared.split_at_mut(plan.zeros);
-    expand::<T>(problem, &plan, weights);
-    zeros.fill(0);
-    // SAFETY: numbers can be any bytes.
-    let (_, offsets, _) = unsafe { offsets.align_to_mut::<usize>() };
-    let [height, width] = problem.kernel;
-    let taps = (0..height).flat_map(|y| (0..width).map(move |x| (y, x)));
-    for (offset, (y, x)) in offsets.iter_mut().zip(taps) {
-        *offset = problem.rows.offset(y, x);
-    }
-    let offsets = offsets.get(..height * width).unwrap_or(&[]);
-    let (weights, zeros) = (&*weights, &*zeros);
-    let pointers = Shared::new(pointers);
-    each_once(ctx.par, plan.tasks, &|i| {
-        // SAFETY: every task has a range of its own, and `each_once` runs a task
-        // no more than once.
-        let pointers = unsafe { pointers.part(i * plan.task..(i + 1) * plan.task) };
-        // SAFETY: pointers can be written anywhere.
-        let (_, pointers, _) = unsafe { pointers.align_to_mut::<*const T>() };
-        let mut task = Task {
-            problem,
-            plan: &plan,
-            x,
-            weights,
-            zeros,
-            offsets,
-            pointers,
-        };
-        let rows = problem.size.rows;
-        for few in share(rows.div_ceil(POSITIONS), plan.tasks, i) {
-            let first = few * POSITIONS;
-            // SAFETY: the caller's promise; tasks have disjoint rows.
-            unsafe { task.run(first..rows.min(first + POSITIONS)) };
-        }
-    });
+/// Registers of sums.
+pub(super) const N: usize = 4;
+/// Channels of them.
+pub(super) const CHANNELS: usize = 32;
+/// Channels of two of them, which belong to one line.
+pub(super) const UNIT: usize = CHANNELS / 2;
+/// Bytes of a register.
+pub(super) const BYTES: usize = 32;
+
+/// Groups whose sums fit i16.
+const GROUPS: usize = i16::MAX as usize / (2 * 255 * 2 + 2 * 128 * 2);
+
+/// Whether [`Ternary`] computes this.
+fn ternary(size: &Size, shape: &Conv2dShape) -> bool {
+    // A band of two lines has no more groups than one of its lines.
+    let groups = shape.kernel[0].div_ceil(Ternary::TAPS);
+    size.codec.is_ternary() && groups.saturating_mul(shape.kernel[1]) <= GROUPS
 }
 
-/// Writes the weights of all channels.
-fn expand<T: Lanes>(problem: &Problem<'_>, plan: &Plan, to: &mut [u8]) {
-    let matrix = &problem.size.matrix;
-    let (channels, taps) = (matrix.outputs, matrix.channels);
-    // The other half of the last pair of taps.
-    to.fill(0);
-    for b in 0..plan.blocks {
-        let first = plan.first(b, channels);
-        let block = |packed| Block::new(problem.size.codec, matrix, problem.block(packed));
-        let (packed, shift) = (block(first / BLOCK), first % BLOCK);
-        let to = &mut to[b * plan.block..][..plan.block];
-        for tap in 0..taps {
-            let mut weights = T::weights(&packed, 0, tap);
-            if shift > 0 {
-                let next = T::weights(&block(first / BLOCK + 1), 0, tap);
-                weights = core::array::from_fn(|i| match (i + shift).checked_sub(BLOCK) {
-                    None => weights[i + shift],
-                    Some(i) => next[i],
-                });
-            }
-            T::put(to, tap, &weights);
+/// f32 activations.
+pub(super) enum F32 {}
+/// i16 activations.
+enum I16 {}
+/// i8 activations.
+enum I8 {}
+/// i8 activations and few ternary weights.
+enum Ternary {}
+
+/// What the types have in common: the instruction set's features, `$unpacked` for the
+/// order of sums, `$float` to convert one, and the kernels of common layers as width,
+/// groups, output lines, and positions at a time.
+macro_rules! common {
+    (
+        $features:literal, $sum:ty, $unpacked:literal, |$t:ident| $float:expr, $begin:expr,
+        $add:expr, [$($width:literal $groups:literal $lines:literal $at_once:literal),*]
+    ) => {
+        type Sums = [$sum; N];
+        type Columns<'a> = Lines<'a, $unpacked>;
+        type Line = Line;
+
+        const CHANNELS: usize = CHANNELS;
+
+        #[target_feature(enable = $features)]
+        unsafe fn columns<'a>(
+            finish: &'a Finish<'a>,
+            first: usize,
+            copies: usize,
+        ) -> Self::Columns<'a> {
+            Lines::new(finish, first, copies)
         }
-    }
-}
 
-/// One task.
-struct Task<'a, T> {
-    problem: &'a Problem<'a>,
-    plan: &'a Plan,
-    x: &'a [T],
-    weights: &'a [u8],
-    /// A tap's channels.
-    zeros: &'a [u8],
-    /// How far each tap is from the first.
-    offsets: &'a [usize],
-    /// `[POSITIONS][taps]`.
-    pointers: &'a mut [*const T],
-}
-
-impl<T: Lanes> Task<'_, T> {
-    /// At most [`POSITIONS`] output positions.
-    ///
-    /// # Safety
-    ///
-    /// The CPU has AVX2; no other task has these rows.
-    unsafe fn run(&mut self, rows: Range<usize>) {
-        self.point(rows.clone());
-        for block in 0..self.plan.blocks {
-            // SAFETY: the caller's promises; the pointers were just written.
-            unsafe { self.block(block, rows.clone()) };
-        }
-    }
-
-    /// Points at every tap's input.
-    fn point(&mut self, rows: Range<usize>) {
-        let source = &self.problem.rows;
-        let channels = self.problem.size.matrix.outputs;
-        let [height, width] = self.problem.kernel;
-        let outside = if T::SKIPS {
-            core::ptr::null()
-        } else {
-            self.zeros.as_ptr().cast()
-        };
-        let reach = source.offset(height - 1, width - 1) + channels;
-        let mut position = source.position(rows.start);
-        let taps = self.pointers.chunks_exact_mut(height * width);
-        for (_, taps) in rows.zip(taps) {
-            let whole = source.interior(position);
-            let whole = whole.and_then(|at| self.x.get(at..at + reach));
-            if let Some(whole) = whole {
-                for (tap, offset) in taps.iter_mut().zip(self.offsets) {
-                    *tap = whole.as_ptr().wrapping_add(*offset);
-                }
-                position = source.after(position);
-                continue;
-            }
-            for (y, line) in taps.chunks_exact_mut(width).enumerate() {
-                let from = source.line(position, y);
-                for (x, tap) in line.iter_mut().enumerate() {
-                    let at = from.and_then(|line| source.source(line, position, x));
-                    let x = at.and_then(|at| self.x.get(at..at + channels));
-                    *tap = x.map_or(outside, <[T]>::as_ptr);
-                }
-            }
-            position = source.after(position);
-        }
-    }
-
-    /// Sixteen channels.
-    ///
-    /// # Safety
-    ///
-    /// As for [`run`](Self::run), with the pointers written.
-    #[target_feature(enable = "avx2")]
-    unsafe fn block(&self, block: usize, rows: Range<usize>) {
-        let finish = &self.problem.finish;
-        let first = self.plan.first(block, self.problem.size.matrix.outputs);
-        let columns = Columns::<2>::new(finish, first);
-        let weights = self.weights[block * self.plan.block..].as_ptr();
-        // SAFETY: the caller's promises.
-        unsafe {
-            if let Some(kind) = finish.common()
-                && (common!(kind, true, C => self.each::<C>(&columns, weights, first, rows.clone()))
-                    || common!(kind, false, C => self.each::<C>(&columns, weights, first, rows.clone())))
-            {
-                return;
-            }
-            let taps = self.problem.size.matrix.channels;
-            for (pointers, row) in self.pointers.chunks_exact(taps).zip(rows) {
-                columns.row(row, T::sum::<0>(pointers, first, weights));
-            }
-        }
-    }
-
-    /// [`block`](Self::block) with an epilogue known when compiling.
-    ///
-    /// # Safety
-    ///
-    /// As for [`block`](Self::block).
-    #[target_feature(enable = "avx2")]
-    unsafe fn each<C: Common>(
-        &self,
-        columns: &Columns<'_, 2>,
-        weights: *const u8,
-        first: usize,
-        rows: Range<usize>,
-    ) {
-        let taps = self.problem.size.matrix.channels;
-        // SAFETY: the caller's promises.
-        unsafe {
-            if taps == 9 {
-                for (pointers, row) in self.pointers.chunks_exact(9).zip(rows) {
-                    columns.common_row::<C>(row, T::sum::<9>(pointers, first, weights));
-                }
-            } else {
-                for (pointers, row) in self.pointers.chunks_exact(taps).zip(rows) {
-                    columns.common_row::<C>(row, T::sum::<0>(pointers, first, weights));
-                }
-            }
-        }
-    }
-}
-
-/// An activation's type, sixteen at a time.
-trait Lanes: Element {
-    /// Whether a tap outside of the input is left out: its pointer is null.
-    const SKIPS: bool;
-
-    /// Writes a tap's expanded weights to a block of 16 channels.
-    fn put(block: &mut [u8], tap: usize, weights: &[Self::Weight; BLOCK]);
-
-    /// The sums of 16 channels from `first` on, over `TAPS` taps, or all that
-    /// there are where that is 0.
-    ///
-    /// # Safety
-    ///
-    /// The CPU has AVX2; there is a pointer for every tap, with 16 elements from
-    /// `first` on, and `weights` has all taps.
-    unsafe fn sum<const TAPS: usize>(
-        pointers: &[*const Self],
-        first: usize,
-        weights: *const u8,
-    ) -> [__m256; 2];
-}
-
-impl Lanes for f32 {
-    const SKIPS: bool = true;
-
-    fn put(block: &mut [u8], tap: usize, weights: &[f32; BLOCK]) {
-        let to = block[tap * BLOCK * 4..].as_chunks_mut::<4>().0;
-        for (to, w) in to.iter_mut().zip(weights) {
-            *to = w.to_ne_bytes();
-        }
-    }
-
-    #[target_feature(enable = "avx2")]
-    #[inline]
-    unsafe fn sum<const TAPS: usize>(
-        pointers: &[*const f32],
-        first: usize,
-        weights: *const u8,
-    ) -> [__m256; 2] {
-        let mut sum = [_mm256_setzero_ps(); 2];
-        for (tap, x) in pointers.iter().enumerate() {
-            if x.is_null() {
-                continue;
-            }
-            for (half, sum) in sum.iter_mut().enumerate() {
-                // SAFETY: the caller's promises.
-                let (x, w) = unsafe {
-                    (
-                        _mm256_loadu_ps(x.add(first + 8 * half)),
-                        _mm256_loadu_ps(weights.cast::<f32>().add(tap * BLOCK + 8 * half)),
-                    )
-                };
-                *sum = _mm256_add_ps(*sum, _mm256_mul_ps(x, w));
-            }
-        }
-        sum
-    }
-}
-
-macro_rules! integer {
-    ($t:ty, $load:expr) => {
-        impl Lanes for $t {
-            const SKIPS: bool = false;
-
-            fn put(block: &mut [u8], tap: usize, weights: &[i16; BLOCK]) {
-                let pair = &mut block[tap / 2 * BLOCK * 4..][..BLOCK * 4];
-                let to = pair[tap % 2 * 2..].chunks_mut(4);
-                // Channels 0..4 and 8..12 come first, then the others.
-                let (fours, _) = weights.as_chunks::<4>();
-                let order = [fours[0], fours[2], fours[1], fours[3]];
-                for (to, w) in to.zip(order.as_flattened()) {
-                    to[..2].copy_from_slice(&w.to_ne_bytes());
-                }
-            }
-
-            #[target_feature(enable = "avx2")]
-            #[inline]
-            unsafe fn sum<const TAPS: usize>(
-                pointers: &[*const $t],
-                first: usize,
-                weights: *const u8,
-            ) -> [__m256; 2] {
-                let taps = if TAPS == 0 { pointers.len() } else { TAPS };
-                let mut low = _mm256_setzero_si256();
-                let mut high = _mm256_setzero_si256();
-                for pair in 0..taps.div_ceil(2) {
-                    // SAFETY: the caller's promises.
-                    let (a, b, w) = unsafe {
-                        let a = $load(pointers.get_unchecked(2 * pair).add(first));
-                        let b = if 2 * pair + 1 < taps {
-                            $load(pointers.get_unchecked(2 * pair + 1).add(first))
-                        } else {
-                            _mm256_setzero_si256()
-                        };
-                        let w = weights.add(pair * 64).cast::<__m256i>();
-                        (a, b, [_mm256_loadu_si256(w), _mm256_loadu_si256(w.add(1))])
-                    };
-                    let products = _mm256_madd_epi16(_mm256_unpacklo_epi16(a, b), w[0]);
-                    low = _mm256_add_epi32(low, products);
-                    let products = _mm256_madd_epi16(_mm256_unpackhi_epi16(a, b), w[1]);
-                    high = _mm256_add_epi32(high, products);
-                }
-                // Lanes hold channels 0..4, 8..12 and 4..8, 12..16.
+        #[inline(always)]
+        unsafe fn begin(start: *const u8) -> [$sum; N] {
+            // SAFETY: the caller promises N registers.
+            unsafe {
                 [
-                    _mm256_cvtepi32_ps(_mm256_permute2x128_si256::<0x20>(low, high)),
-                    _mm256_cvtepi32_ps(_mm256_permute2x128_si256::<0x31>(low, high)),
+                    $begin(start.cast()),
+                    $begin(start.add(BYTES).cast()),
+                    $begin(start.add(2 * BYTES).cast()),
+                    $begin(start.add(3 * BYTES).cast()),
                 ]
             }
         }
+
+        #[inline(always)]
+        unsafe fn add(mut sums: [$sum; N], column: *const u8, weights: *const u8) -> [$sum; N] {
+            for (n, sum) in sums.iter_mut().enumerate() {
+                // SAFETY: the caller promises N registers of both.
+                unsafe {
+                    let x = $begin(column.add(n * BYTES).cast());
+                    let w = $begin(weights.add(n * BYTES).cast());
+                    *sum = $add(*sum, x, w);
+                }
+            }
+            sums
+        }
+
+        #[inline(always)]
+        fn line(columns: &Self::Columns<'_>, place: &Place) -> Line {
+            columns.to([place.at[0], place.at[1]], place.mask)
+        }
+
+        #[target_feature(enable = $features)]
+        #[inline]
+        unsafe fn finish<const WAY: u8, const WHOLE: bool>(
+            columns: &Self::Columns<'_>,
+            line: &Line,
+            offset: usize,
+            sums: [$sum; N],
+        ) {
+            // SAFETY: the caller's promises.
+            unsafe { columns.line::<WAY, WHOLE>(line, offset, sums.map(|$t| $float)) };
+        }
+
+        #[target_feature(enable = $features)]
+        unsafe fn make<const WEIGHTS: bool>(
+            lines: &[Source<Self::X>],
+            copies: usize,
+            inside: Range<usize>,
+            columns: Range<usize>,
+            to: *mut u8,
+        ) {
+            // SAFETY: the caller's promises.
+            unsafe { make::<Self, WEIGHTS>(lines, copies, inside, columns, to) };
+        }
+
+        #[target_feature(enable = $features)]
+        unsafe fn walk(job: &Walk<Self::X>, columns: &Self::Columns<'_>) {
+            let masks = || job.places[..job.lines].iter().map(|place| place.mask);
+            let (way, whole) = (columns.way(masks()), columns.whole(masks()));
+            let width = if job.dilation == 1 { job.width } else { 0 };
+            // SAFETY: the caller's promises.
+            unsafe {
+                match (width, job.groups, job.lines, way, whole) {
+                    $(
+                        ($width, $groups, $lines, PACKED, true) if $unpacked > 1 => {
+                            walk::<Self, $width, $groups, $lines, $at_once, PACKED, true>(
+                                job, columns,
+                            );
+                        }
+                        ($width, $groups, $lines, PACKED, _) if $unpacked > 1 => {
+                            walk::<Self, $width, $groups, $lines, $at_once, PACKED, false>(
+                                job, columns,
+                            );
+                        }
+                        ($width, $groups, $lines, FLOATS, true) => {
+                            walk::<Self, $width, $groups, $lines, $at_once, FLOATS, true>(
+                                job, columns,
+                            );
+                        }
+                        ($width, $groups, $lines, FLOATS, _) => {
+                            walk::<Self, $width, $groups, $lines, $at_once, FLOATS, false>(
+                                job, columns,
+                            );
+                        }
+                    )*
+                    (_, _, 1, _, _) => walk::<Self, 0, 0, 1, 1, ANY, false>(job, columns),
+                    _ => walk::<Self, 0, 0, { lines::LINES }, 1, ANY, false>(job, columns),
+                }
+            }
+        }
     };
 }
-integer!(i16, |x: *const i16| _mm256_loadu_si256(x.cast()));
-integer!(i8, |x: *const i8| _mm256_cvtepi8_epi16(_mm_loadu_si128(
-    x.cast()
-)));
+pub(super) use common;
+
+/// [`common!`] for pairs of words, and what else they take.
+macro_rules! words {
+    ($features:literal, $add:expr) => {
+        const TAPS: usize = 2;
+        const GROUP: usize = CHANNELS * 4;
+
+        common!(
+            $features,
+            __m256i,
+            2,
+            |sum| _mm256_cvtepi32_ps(sum),
+            |at: *const __m256i| _mm256_loadu_si256(at),
+            $add,
+            [3 2 1 1, 3 2 2 1, 5 3 1 1, 5 3 2 1]
+        );
+
+        #[inline(always)]
+        unsafe fn groups<const WEIGHTS: bool>(
+            lines: &[Source<Self::X>],
+            copies: usize,
+            columns: Range<usize>,
+            to: *mut u8,
+            step: usize,
+        ) {
+            // SAFETY: the caller's promises.
+            unsafe {
+                match (copies, lines.len()) {
+                    (1, 1) => pairs::<Self::X, 1, 1>(lines, columns, to, step),
+                    (1, _) => pairs::<Self::X, 1, 2>(lines, columns, to, step),
+                    (_, 1) => pairs::<Self::X, 2, 1>(lines, columns, to, step),
+                    _ => pairs::<Self::X, 2, 2>(lines, columns, to, step),
+                }
+            }
+        }
+
+        #[inline(always)]
+        unsafe fn outside(to: *mut u8) {
+            // SAFETY: the caller promises room for the group.
+            unsafe { zeros(to) };
+        }
+
+        #[target_feature(enable = $features)]
+        unsafe fn start(_: *const u8, _: usize, to: *mut u8) {
+            // SAFETY: the caller promises room for N registers.
+            unsafe { zeros(to) };
+        }
+    };
+}
+pub(super) use words;
+
+impl Lanes for I8 {
+    type X = i8;
+    const TOGETHER: bool = false;
+
+    words!("avx2", |sum, x, w| _mm256_add_epi32(
+        sum,
+        _mm256_madd_epi16(x, w)
+    ));
+
+    fn weights(row: [i16; BLOCK]) -> Option<[i8; BLOCK]> {
+        Some(row.map(|w| w as i8))
+    }
+}
+
+impl Lanes for I16 {
+    type X = i16;
+    const TOGETHER: bool = false;
+
+    words!("avx2", |sum, x, w| _mm256_add_epi32(
+        sum,
+        _mm256_madd_epi16(x, w)
+    ));
+
+    fn weights(row: [i16; BLOCK]) -> Option<[i16; BLOCK]> {
+        Some(row)
+    }
+}
+
+/// What 16 words are read from.
+pub(super) trait Words: Sized {
+    /// # Safety
+    ///
+    /// There are 16.
+    unsafe fn load(at: *const Self) -> __m256i;
+}
+
+impl Words for i8 {
+    #[inline(always)]
+    unsafe fn load(at: *const i8) -> __m256i {
+        // SAFETY: the caller's promise.
+        unsafe { _mm256_cvtepi8_epi16(_mm_loadu_si128(at.cast())) }
+    }
+}
+
+impl Words for i16 {
+    #[inline(always)]
+    unsafe fn load(at: *const i16) -> __m256i {
+        // SAFETY: the caller's promise.
+        unsafe { _mm256_loadu_si256(at.cast()) }
+    }
+}
+
+/// Interleaves the words of two lines, of which `R` are there.
+///
+/// # Safety
+///
+/// As for [`Lanes::groups`].
+#[inline(always)]
+pub(super) unsafe fn pairs<X: Words, const COPIES: usize, const R: usize>(
+    lines: &[Source<X>],
+    columns: Range<usize>,
+    to: *mut u8,
+    step: usize,
+) {
+    // SAFETY: the caller's promises, to the end.
+    unsafe {
+        let mut to = to;
+        for column in columns {
+            for unit in 0..2 {
+                let mut x = [_mm256_setzero_si256(); 2];
+                for (x, line) in x.iter_mut().zip(lines).take(R) {
+                    *x = X::load(match COPIES {
+                        1 => line.at(0, column).add(unit * UNIT),
+                        _ => line.at(unit, column),
+                    });
+                }
+                let to = to.add(2 * unit * BYTES);
+                _mm256_storeu_si256(to.cast(), _mm256_unpacklo_epi16(x[0], x[1]));
+                _mm256_storeu_si256(to.add(BYTES).cast(), _mm256_unpackhi_epi16(x[0], x[1]));
+            }
+            to = to.wrapping_add(step);
+        }
+    }
+}
+
+/// Writes four registers of zeros.
+///
+/// # Safety
+///
+/// There is room for them.
+#[inline(always)]
+pub(super) unsafe fn zeros(to: *mut u8) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        for n in 0..N {
+            _mm256_storeu_si256(to.add(n * BYTES).cast(), _mm256_setzero_si256());
+        }
+    }
+}
+
+/// What lanes of bytes take.
+macro_rules! bytes {
+    () => {
+        type X = i8;
+        const TAPS: usize = 4;
+
+        fn weights(row: [i16; BLOCK]) -> Option<[i8; BLOCK]> {
+            Some(row.map(|w| w as i8))
+        }
+
+        #[inline(always)]
+        unsafe fn groups<const WEIGHTS: bool>(
+            lines: &[Source<i8>],
+            copies: usize,
+            columns: Range<usize>,
+            to: *mut u8,
+            step: usize,
+        ) {
+            // SAFETY: the caller's promises.
+            unsafe {
+                match (copies, lines.len()) {
+                    (1, 1) => fours::<1, 1, WEIGHTS>(lines, columns, to, step),
+                    (1, 2) => fours::<1, 2, WEIGHTS>(lines, columns, to, step),
+                    (1, 3) => fours::<1, 3, WEIGHTS>(lines, columns, to, step),
+                    (1, _) => fours::<1, 4, WEIGHTS>(lines, columns, to, step),
+                    (_, 1) => fours::<2, 1, WEIGHTS>(lines, columns, to, step),
+                    (_, 2) => fours::<2, 2, WEIGHTS>(lines, columns, to, step),
+                    (_, 3) => fours::<2, 3, WEIGHTS>(lines, columns, to, step),
+                    _ => fours::<2, 4, WEIGHTS>(lines, columns, to, step),
+                }
+            }
+        }
+
+        #[inline(always)]
+        unsafe fn outside(to: *mut u8) {
+            // SAFETY: the caller promises room for the group.
+            unsafe {
+                for n in 0..N {
+                    _mm256_storeu_si256(to.add(n * BYTES).cast(), _mm256_set1_epi8(i8::MIN));
+                }
+            }
+        }
+    };
+}
+pub(super) use bytes;
+
+/// Interleaves the bytes of four lines, of which `R` are there, 128 added to them
+/// unless they are weights.
+///
+/// # Safety
+///
+/// As for [`Lanes::groups`].
+#[inline(always)]
+pub(super) unsafe fn fours<const COPIES: usize, const R: usize, const WEIGHTS: bool>(
+    lines: &[Source<i8>],
+    columns: Range<usize>,
+    to: *mut u8,
+    step: usize,
+) {
+    // SAFETY: the caller's promises, to the end.
+    unsafe {
+        let flip = _mm256_set1_epi8(if WEIGHTS { 0 } else { i8::MIN });
+        let mut to = to;
+        for column in columns {
+            let mut x = [_mm256_setzero_si256(); 4];
+            for (x, line) in x.iter_mut().zip(lines).take(R) {
+                let bytes = match COPIES {
+                    1 => _mm256_loadu_si256(line.at(0, column).cast()),
+                    _ => {
+                        let low = _mm_loadu_si128(line.at(0, column).cast());
+                        let high = _mm_loadu_si128(line.at(1, column).cast());
+                        _mm256_set_m128i(high, low)
+                    }
+                };
+                *x = _mm256_xor_si256(bytes, flip);
+            }
+            let low = _mm256_unpacklo_epi8(x[0], x[1]);
+            let high = _mm256_unpackhi_epi8(x[0], x[1]);
+            let next_low = _mm256_unpacklo_epi8(x[2], x[3]);
+            let next_high = _mm256_unpackhi_epi8(x[2], x[3]);
+            let fours = [
+                _mm256_unpacklo_epi16(low, next_low),
+                _mm256_unpackhi_epi16(low, next_low),
+                _mm256_unpacklo_epi16(high, next_high),
+                _mm256_unpackhi_epi16(high, next_high),
+            ];
+            for (n, four) in fours.into_iter().enumerate() {
+                _mm256_storeu_si256(to.add(n * BYTES).cast(), four);
+            }
+            to = to.wrapping_add(step);
+        }
+    }
+}
+
+impl Lanes for Ternary {
+    bytes!();
+
+    common!(
+        "avx2",
+        __m256i,
+        4,
+        |sum| _mm256_cvtepi32_ps(_mm256_madd_epi16(sum, _mm256_set1_epi16(1))),
+        |at: *const __m256i| _mm256_loadu_si256(at),
+        |sum, x, w| _mm256_add_epi16(sum, _mm256_maddubs_epi16(x, w)),
+        [3 1 1 1, 3 1 2 1, 5 2 1 1, 5 2 2 1]
+    );
+    const TOGETHER: bool = false;
+
+    #[target_feature(enable = "avx2")]
+    unsafe fn start(weights: *const u8, groups: usize, to: *mut u8) {
+        let offset = _mm256_set1_epi8(i8::MIN);
+        for n in 0..N {
+            let mut sum = _mm256_setzero_si256();
+            for g in 0..groups {
+                // SAFETY: the caller's promises.
+                let w = unsafe { _mm256_loadu_si256(weights.add((g * N + n) * BYTES).cast()) };
+                sum = _mm256_sub_epi16(sum, _mm256_maddubs_epi16(offset, w));
+            }
+            // SAFETY: the caller's promises.
+            unsafe { _mm256_storeu_si256(to.add(n * BYTES).cast(), sum) };
+        }
+    }
+}
+
+impl Lanes for F32 {
+    type X = f32;
+    const TAPS: usize = 1;
+
+    common!(
+        "avx2",
+        __m256,
+        1,
+        |sum| sum,
+        |at: *const f32| _mm256_loadu_ps(at),
+        |sum, x, w| _mm256_add_ps(sum, _mm256_mul_ps(x, w)),
+        [3 3 1 2, 5 5 1 2]
+    );
+
+    fn weights(row: [f32; BLOCK]) -> Option<[f32; BLOCK]> {
+        row.iter().all(|w| w.is_finite()).then_some(row)
+    }
+
+    #[inline(always)]
+    unsafe fn groups<const WEIGHTS: bool>(
+        lines: &[Source<f32>],
+        copies: usize,
+        columns: Range<usize>,
+        to: *mut u8,
+        step: usize,
+    ) {
+        // SAFETY: the caller's promises.
+        unsafe {
+            match (copies, lines.first()) {
+                (1, Some(line)) => floats::<1>(line, columns, to, step),
+                (_, Some(line)) => floats::<2>(line, columns, to, step),
+                _ => {}
+            }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn outside(to: *mut u8) {
+        // SAFETY: the caller promises room for the group.
+        unsafe { zeros(to) };
+    }
+
+    #[target_feature(enable = "avx2")]
+    unsafe fn start(_: *const u8, _: usize, to: *mut u8) {
+        // SAFETY: the caller promises room for N registers.
+        unsafe { zeros(to) };
+    }
+}
+
+/// Copies the floats of a line.
+///
+/// # Safety
+///
+/// As for [`Lanes::groups`].
+#[inline(always)]
+unsafe fn floats<const COPIES: usize>(
+    line: &Source<f32>,
+    columns: Range<usize>,
+    to: *mut u8,
+    step: usize,
+) {
+    let mut to = to;
+    for column in columns {
+        for n in 0..N {
+            let unit = n / 2;
+            let from = match COPIES {
+                1 => line.at(0, column).wrapping_add(n * UNIT / 2),
+                _ => line.at(unit, column).wrapping_add(n % 2 * UNIT / 2),
+            };
+            // SAFETY: the caller's promises.
+            unsafe { _mm256_storeu_ps(to.add(n * BYTES).cast(), _mm256_loadu_ps(from)) };
+        }
+        to = to.wrapping_add(step);
+    }
+}

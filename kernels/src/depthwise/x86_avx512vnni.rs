@@ -13,8 +13,8 @@
 
 use super::lines::{self, Lanes, Place, Source, Walk, make, walk};
 use super::{Kernel, Problem};
-use crate::epilogue::Finish;
-use crate::epilogue::x86_avx512::{self as epilogue, ANY, Columns, FLOATS, Line, PACKED};
+use crate::epilogue::x86_avx512::{self as epilogue, Columns, Line};
+use crate::epilogue::{ANY, FLOATS, Finish, PACKED};
 use crate::layout::BLOCK;
 use crate::{Caps, Ctx, DType, Variant, View};
 use core::arch::x86_64::*;

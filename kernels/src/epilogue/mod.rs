@@ -35,7 +35,7 @@ mod x86_avx2;
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod x86_avx512;
 #[cfg(target_arch = "x86_64")]
-pub(crate) use x86_avx2::{CLIP, Columns, Common, IDENTITY, Known, RELU, common};
+pub(crate) use x86_avx2::{CLIP, Columns, Common, IDENTITY, Known, Line, Lines, RELU, common};
 
 #[cfg(test)]
 mod tests;
@@ -69,6 +69,15 @@ pub struct Epilogue<'a> {
     /// Bound of an integer output: 32767 (i16), 127 (i8) or 63 (i7); ignored for F32.
     pub qmax: i32,
 }
+
+/// Ways to finish sums in registers, known when compiling: any epilogue; integers
+/// without a residual, from integer sums; and f32 without a residual.
+#[cfg(target_arch = "x86_64")]
+pub(crate) const ANY: u8 = 0;
+#[cfg(target_arch = "x86_64")]
+pub(crate) const PACKED: u8 = 1;
+#[cfg(target_arch = "x86_64")]
+pub(crate) const FLOATS: u8 = 2;
 
 /// An output of which tasks write disjoint parts.
 enum Out<'a> {
@@ -160,6 +169,17 @@ impl<'a> Finish<'a> {
             UnaryKind::Clip if ascends && alpha <= beta => {
                 Some((quantised(alpha), quantised(beta)))
             }
+            _ => None,
+        }
+    }
+
+    /// The bounds of an f32 output, where these are all that the activation is.
+    #[cfg(target_arch = "x86_64")]
+    fn clip(&self) -> Option<[f32; 2]> {
+        let Unary { kind, alpha, beta } = self.activation;
+        match kind {
+            UnaryKind::Relu => Some([0.0, f32::INFINITY]),
+            UnaryKind::Clip => Some([alpha, beta]),
             _ => None,
         }
     }

@@ -159,11 +159,11 @@ fn steps_happen_in_the_stated_order() {
     assert_eq!(column(&run(&case)), expected);
 }
 
-/// Sums of 3 rows whose accumulators are a case's inputs, every kind of epilogue,
-/// and every count of outputs around the 512-bit variant's 64, 32 and 16.
+/// Sums of 3 rows, every kind of epilogue, and every count of outputs around the
+/// 64, 32 and 16 of registers of 512 and 256 bits.
 #[cfg(target_arch = "x86_64")]
 #[test]
-fn registers_of_512_bits_give_the_same_bits() {
+fn registers_give_the_same_bits() {
     if !Caps::detect().has(Caps::AVX512VNNI) {
         println!("skipped: epilogue x86_avx512 needs {}", Caps::AVX512VNNI);
         return;
@@ -337,6 +337,21 @@ impl Row {
                     unpacked::<4>(finish, copies, self.outputs, sums, stride, whole);
                 });
                 self.compare(&found, expected, "unpacked bytes");
+                if copies > 2 || self.outputs < 16 {
+                    continue;
+                }
+                let found = self.with(|finish| unsafe {
+                    lines::<1>(finish, copies, self.outputs, sums, stride, whole);
+                });
+                self.compare(&found, expected, "lines");
+                let found = self.with(|finish| unsafe {
+                    lines::<2>(finish, copies, self.outputs, sums, stride, whole);
+                });
+                self.compare(&found, expected, "lines of unpacked words");
+                let found = self.with(|finish| unsafe {
+                    lines::<4>(finish, copies, self.outputs, sums, stride, whole);
+                });
+                self.compare(&found, expected, "lines of unpacked bytes");
             }
         }
     }
@@ -373,7 +388,7 @@ unsafe fn unpacked<const U: usize>(
     stride: usize,
     integers: bool,
 ) {
-    use super::x86_avx512::{ANY, Columns, FLOATS, PACKED, Place};
+    use super::x86_avx512::{Columns, Place};
     use core::arch::x86_64::*;
 
     let width = 64 / copies;
@@ -451,5 +466,66 @@ unsafe fn unpacked<const U: usize>(
             }
         }
         done = first + count;
+    }
+}
+
+/// As [`unpacked`], from registers of 256 bits, and 16 outputs or more.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2")]
+unsafe fn lines<const U: usize>(
+    finish: &Finish<'_>,
+    copies: usize,
+    outputs: usize,
+    sums: &[f32],
+    stride: usize,
+    integers: bool,
+) {
+    use core::arch::x86_64::*;
+
+    let width = 32 / copies;
+    if outputs < width {
+        // SAFETY: the caller's promises.
+        return unsafe { lines::<U>(finish, 2, outputs, sums, stride, integers) };
+    }
+    let mut done = 0;
+    while done < outputs {
+        let first = done.min(outputs - width);
+        let skip = done - first;
+        let columns = Lines::<U>::new(finish, first, copies);
+        for row in (0..ROWS).step_by(copies) {
+            let (mut natural, mut at, mut mask) = ([0.0; 32], [0; 2], 0);
+            for copy in 0..copies.min(ROWS - row) {
+                let from = &sums[(row + copy) * stride + first..][..width];
+                natural[copy * width..][..width].copy_from_slice(from);
+                for n in 0..width / 16 {
+                    at[copy + n] = (row + copy) * outputs + first + 16 * n;
+                }
+                mask |= ((u64::MAX >> (64 - width)) & (u64::MAX << skip)) << (copy * width);
+            }
+            let t = core::array::from_fn(|n| {
+                let register: [f32; 8] = core::array::from_fn(|i| {
+                    natural[n / U * U * 8 + 4 * (U * (i / 4) + n % U) + i % 4]
+                });
+                // SAFETY: eight floats.
+                unsafe { _mm256_loadu_ps(register.as_ptr()) }
+            });
+            // Both parts of the sum matter.
+            let offset = row % 3;
+            let line = columns.to(at.map(|at| at.wrapping_sub(offset)), mask);
+            let whole = columns.whole([mask]) && row % 2 == 0;
+            // SAFETY: the caller's promises.
+            unsafe {
+                match (columns.way([mask]), whole) {
+                    (PACKED, true) if integers => {
+                        columns.line::<PACKED, true>(&line, offset, t);
+                    }
+                    (PACKED, _) if integers => columns.line::<PACKED, false>(&line, offset, t),
+                    (FLOATS, true) => columns.line::<FLOATS, true>(&line, offset, t),
+                    (FLOATS, _) => columns.line::<FLOATS, false>(&line, offset, t),
+                    _ => columns.line::<ANY, false>(&line, offset, t),
+                }
+            }
+        }
+        done = first + width;
     }
 }

@@ -67,6 +67,9 @@ pub(super) trait Lanes {
     const CHANNELS: usize;
     /// Lines of a group.
     const TAPS: usize;
+    /// Whether the sums of all lines and positions at hand are in registers at the
+    /// same time, so that they share what is read.
+    const TOGETHER: bool = true;
     /// Bytes of a group: of a column in the ring, and of a column of weights.
     const GROUP: usize = Self::CHANNELS * Self::TAPS * size_of::<Self::X>();
 

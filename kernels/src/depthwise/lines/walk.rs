@@ -201,22 +201,40 @@ unsafe fn positions<
     for _ in 0..positions.len() / P {
         // SAFETY: the caller's promises.
         unsafe {
-            let mut sums = [[L::begin(start); P]; N];
-            for g in 0..groups {
-                for k in 0..width {
-                    let column = column.wrapping_add(k * dilation * slot + g * L::GROUP);
-                    for (line, sums) in sums.iter_mut().enumerate() {
-                        let group = (line * width + k) * groups + g;
-                        let weights = weights.wrapping_add(group * L::GROUP);
-                        for (p, sums) in sums.iter_mut().enumerate() {
-                            *sums = L::add(*sums, column.wrapping_add(p * step), weights);
+            if L::TOGETHER {
+                let mut sums = [[L::begin(start); P]; N];
+                for g in 0..groups {
+                    for k in 0..width {
+                        let column = column.wrapping_add(k * dilation * slot + g * L::GROUP);
+                        for (line, sums) in sums.iter_mut().enumerate() {
+                            let group = (line * width + k) * groups + g;
+                            let weights = weights.wrapping_add(group * L::GROUP);
+                            for (p, sums) in sums.iter_mut().enumerate() {
+                                *sums = L::add(*sums, column.wrapping_add(p * step), weights);
+                            }
                         }
                     }
                 }
-            }
-            for (line, sums) in lines.iter().zip(sums) {
-                for (p, sums) in sums.into_iter().enumerate() {
-                    L::finish::<WAY, WHOLE>(columns, line, offset + p * channels, sums);
+                for (line, sums) in lines.iter().zip(sums) {
+                    for (p, sums) in sums.into_iter().enumerate() {
+                        L::finish::<WAY, WHOLE>(columns, line, offset + p * channels, sums);
+                    }
+                }
+            } else {
+                for (i, line) in lines.iter().enumerate() {
+                    for p in 0..P {
+                        let mut sums = L::begin(start);
+                        for g in 0..groups {
+                            for k in 0..width {
+                                let at = k * dilation * slot + p * step + g * L::GROUP;
+                                let column = column.wrapping_add(at);
+                                let group = (i * width + k) * groups + g;
+                                let weights = weights.wrapping_add(group * L::GROUP);
+                                sums = L::add(sums, column, weights);
+                            }
+                        }
+                        L::finish::<WAY, WHOLE>(columns, line, offset + p * channels, sums);
+                    }
                 }
             }
         }

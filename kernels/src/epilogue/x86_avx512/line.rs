@@ -4,15 +4,8 @@ use super::order::pack;
 use super::store::store_f32;
 use super::{Columns, LANES, Out, Place, bound, load, mask};
 use crate::eltwise::UnaryKind;
-use crate::epilogue::Finish;
+use crate::epilogue::{ANY, FLOATS, Finish, PACKED};
 use core::arch::x86_64::*;
-
-/// Ways to finish a line, known when compiling: any epilogue; integers of the type
-/// that `U` packs to, without a residual, from integer sums; and f32 without a
-/// residual.
-pub(crate) const ANY: u8 = 0;
-pub(crate) const PACKED: u8 = 1;
-pub(crate) const FLOATS: u8 = 2;
 
 /// Where a line's outputs go.
 #[derive(Clone, Copy)]

@@ -26,7 +26,7 @@ mod line;
 mod order;
 mod store;
 
-pub(crate) use line::{ANY, FLOATS, Line, PACKED};
+pub(crate) use line::Line;
 
 use order::{pack, unpack};
 use store::{add_f32, add_i8, add_i16, store_f32};
@@ -138,7 +138,6 @@ impl<'a, const N: usize, const U: usize> Columns<'a, N, U> {
         unpack::<N, U>(&mut bias);
         let bounds = finish.bounds();
         let (low, high) = bounds.unwrap_or((-finish.qmax, finish.qmax));
-        let Unary { kind, alpha, beta } = finish.activation;
         let splat = |value: i32| match finish.y {
             Out::I8(_) => _mm512_set1_epi8(value as i8),
             _ => _mm512_set1_epi16(value as i16),
@@ -151,11 +150,7 @@ impl<'a, const N: usize, const U: usize> Columns<'a, N, U> {
             scale,
             bias,
             bounded: bounds.is_some(),
-            clip: match kind {
-                UnaryKind::Relu => Some([0.0, f32::INFINITY]),
-                UnaryKind::Clip => Some([alpha, beta]),
-                _ => None,
-            },
+            clip: finish.clip(),
             inverse_scale: _mm512_set1_ps(finish.inverse_scale),
             bound: _mm512_set1_ps(high as f32),
             low: splat(low),

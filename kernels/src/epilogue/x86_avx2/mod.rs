@@ -7,6 +7,10 @@ use crate::eltwise::{Unary, UnaryKind, x86_avx2 as eltwise};
 use core::arch::x86_64::*;
 use core::ops::Range;
 
+mod line;
+
+pub(crate) use line::{Line, Lines};
+
 /// Lanes of a register.
 const LANES: usize = 8;
 
@@ -225,9 +229,20 @@ impl<'a, const N: usize> Columns<'a, N> {
     /// The CPU has AVX2, and no other task has these elements of `y`.
     #[target_feature(enable = "avx2")]
     #[inline]
-    pub(crate) unsafe fn row(&self, row: usize, mut t: [__m256; N]) {
+    pub(crate) unsafe fn row(&self, row: usize, t: [__m256; N]) {
+        // SAFETY: the caller's promise.
+        unsafe { self.outputs(row * self.finish.outputs + self.first, t) };
+    }
+
+    /// As [`row`](Self::row), of the row's outputs whose index in `y` is `at`.
+    ///
+    /// # Safety
+    ///
+    /// As for [`row`](Self::row).
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    unsafe fn outputs(&self, at: usize, mut t: [__m256; N]) {
         let finish = self.finish;
-        let at = row * finish.outputs + self.first;
         for (n, t) in t.iter_mut().enumerate() {
             *t = _mm256_mul_ps(*t, self.scale[n]);
             *t = _mm256_add_ps(*t, self.bias[n]);
