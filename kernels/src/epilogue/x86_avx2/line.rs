@@ -252,7 +252,10 @@ impl<'a, const U: usize> Lines<'a, U> {
                     let skip = mask.trailing_zeros() as usize;
                     let sums = &mut sums[skip..][..mask.count_ones() as usize];
                     let row = at / self.finish.outputs;
-                    self.finish.x86_avx2(row, self.first[unit] + skip, sums);
+                    let first = self.first[unit] + skip;
+                    let outputs = first..first + sums.len();
+                    let sums = sums.as_mut_ptr();
+                    self.finish.x86_avx2_rows(row..row + 1, outputs, sums, 0);
                 }
             }
         }
