@@ -19,7 +19,7 @@ use super::lines::{self, Lanes, Place, Source, Walk, make, walk};
 use super::{Kernel, Problem};
 use crate::conv2d::Conv2dShape;
 use crate::epilogue::{ANY, FLOATS, Finish, Line, Lines, PACKED};
-use crate::layout::BLOCK;
+use crate::layout::{BLOCK, each};
 use crate::product::Size;
 use crate::{Caps, Ctx, DType, Variant, View};
 use core::arch::x86_64::*;
@@ -263,7 +263,7 @@ impl Lanes for I8 {
     ));
 
     fn weights(row: [i16; BLOCK]) -> Option<[i8; BLOCK]> {
-        Some(row.map(|w| w as i8))
+        Some(each(row, |w| w as i8))
     }
 }
 
@@ -360,7 +360,7 @@ macro_rules! bytes {
         const TAPS: usize = 4;
 
         fn weights(row: [i16; BLOCK]) -> Option<[i8; BLOCK]> {
-            Some(row.map(|w| w as i8))
+            Some(each(row, |w| w as i8))
         }
 
         #[inline(always)]

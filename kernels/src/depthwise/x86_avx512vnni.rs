@@ -15,7 +15,7 @@ use super::lines::{self, Lanes, Place, Source, Walk, make, walk};
 use super::{Kernel, Problem};
 use crate::epilogue::x86_avx512::{self as epilogue, Columns, Line};
 use crate::epilogue::{ANY, FLOATS, Finish, PACKED};
-use crate::layout::BLOCK;
+use crate::layout::{BLOCK, each};
 use crate::{Caps, Ctx, DType, Variant, View};
 use core::arch::x86_64::*;
 use core::ops::Range;
@@ -195,7 +195,7 @@ impl Lanes for I8 {
     );
 
     fn weights(row: [i16; BLOCK]) -> Option<[i8; BLOCK]> {
-        Some(row.map(|w| w as i8))
+        Some(each(row, |w| w as i8))
     }
 
     #[inline(always)]

@@ -11,7 +11,7 @@ use super::lines::{self, Lanes, Place, Source, Walk, make, walk};
 use super::x86_avx2::{BYTES, CHANNELS, F32, N, bytes, common, fours, pairs, words, zeros};
 use super::{Kernel, Problem};
 use crate::epilogue::{ANY, FLOATS, Finish, Line, Lines, PACKED};
-use crate::layout::BLOCK;
+use crate::layout::{BLOCK, each};
 use crate::{Caps, Ctx, DType, Variant, View};
 use core::arch::x86_64::*;
 use core::ops::Range;

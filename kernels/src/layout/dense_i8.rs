@@ -15,7 +15,7 @@ pub(super) fn block_len(taps: usize, channels: usize) -> Option<usize> {
 #[inline(always)]
 pub(crate) fn row(block: &[u8], k: usize) -> [i8; BLOCK] {
     let (rows, _) = block.as_chunks::<BLOCK>();
-    rows[k].map(|byte| byte as i8)
+    super::each(rows[k], |byte| byte as i8)
 }
 
 /// Writes one weight of row `k`.

@@ -346,11 +346,24 @@ impl<'a> Block<'a> {
             Codec::T2 => t2::row(self.bytes, k),
             Codec::T5 => t5::row(self.bytes, k),
             Codec::N12 => n12::row(self.bytes, k),
-            Codec::I8 => return dense_i8::row(self.bytes, k).map(i16::from),
+            Codec::I8 => return each(dense_i8::row(self.bytes, k), i16::from),
             _ => [1; BLOCK],
         };
-        codes.map(|code| i16::from(code) - 1)
+        each(codes, |code| i16::from(code) - 1)
     }
+}
+
+/// `values.map(f)`, of which the compiler always makes vectors.
+#[inline(always)]
+pub(crate) fn each<A: Copy, B: Copy + Default>(
+    values: [A; BLOCK],
+    f: impl Fn(A) -> B,
+) -> [B; BLOCK] {
+    let mut to = [B::default(); BLOCK];
+    for (to, value) in to.iter_mut().zip(values) {
+        *to = f(value);
+    }
+    to
 }
 
 impl Weights<'_> {
