@@ -2,34 +2,82 @@
 
 mod scalar;
 #[cfg(target_arch = "x86_64")]
-mod x86_avx2;
+mod x86;
 
 #[cfg(test)]
 mod tests;
 
 use crate::conv2d::Conv2dShape;
 use crate::{Caps, Ctx, Invalid, Variant, View, ViewMut, par};
+use core::ops::Range;
 
-/// Loops over the channels of one output position, for one variant.
+/// A pool whose shape was checked.
+struct Pool<'a> {
+    shape: &'a Conv2dShape,
+    /// Where the padded image ends, bottom and right, past the input, if what is
+    /// padding counts as well.
+    counted: Option<[usize; 2]>,
+}
+
+/// The taps of an output coordinate along an axis that lie inside of the input.
+struct Taps {
+    /// The input's coordinate of the first.
+    start: usize,
+    count: usize,
+    /// How many count in a mean.
+    divisor: usize,
+}
+
+impl Pool<'_> {
+    #[inline(always)]
+    fn taps(&self, axis: usize, o: usize) -> Taps {
+        let s = self.shape;
+        let (input, pad, step) = (s.input[axis], s.pad[axis], s.dilation[axis]);
+        // In coordinates of the padded image.
+        let first = o * s.stride[axis];
+        let below = |end: usize| end.saturating_sub(first).div_ceil(step).min(s.kernel[axis]);
+        let inside = first >= pad && first + (s.kernel[axis] - 1) * step < pad + input;
+        let (outside, end) = if inside {
+            (0, s.kernel[axis])
+        } else {
+            (below(pad), below(pad + input))
+        };
+        let count = end - outside;
+        Taps {
+            start: (first + outside * step).saturating_sub(pad),
+            count,
+            divisor: self
+                .counted
+                .map_or(count, |more| below(pad + input + more[axis])),
+        }
+    }
+}
+
+/// Computes some output positions, which are the slice written.
+type Positions<T> = fn(&Pool<'_>, Range<usize>, &[T], &mut [T]);
+
+/// The loops of one variant.
 #[derive(Clone, Copy)]
 struct Kernels {
-    /// `y = max(y, x)`; a NaN in `x` is passed over.
-    max_f32: fn(&mut [f32], &[f32]),
-    max_i8: fn(&mut [i8], &[i8]),
-    max_i16: fn(&mut [i16], &[i16]),
-    /// `y = y + x`
-    add: fn(&mut [f32], &[f32]),
-    /// `y = y / n`
-    divide: fn(&mut [f32], f32),
+    max_f32: Positions<f32>,
+    max_i8: Positions<i8>,
+    max_i16: Positions<i16>,
+    average: Positions<f32>,
 }
 
 /// Best first, scalar last.
 const VARIANTS: &[Variant<Kernels>] = &[
     #[cfg(target_arch = "x86_64")]
     Variant {
+        name: "x86_avx512",
+        needs: Caps::AVX512VNNI,
+        run: x86::AVX512,
+    },
+    #[cfg(target_arch = "x86_64")]
+    Variant {
         name: "x86_avx2",
         needs: Caps::AVX2,
-        run: x86_avx2::KERNELS,
+        run: x86::AVX2,
     },
     Variant {
         name: "scalar",
@@ -59,7 +107,10 @@ fn fits(s: &Conv2dShape, x: usize, y: usize) -> bool {
     !s.transposed
         && s.groups == s.in_channels
         && s.in_channels == s.out_channels
-        && s.stride.iter().chain(&s.dilation).all(|&v| v > 0)
+        && [s.stride, s.dilation, s.kernel]
+            .as_flattened()
+            .iter()
+            .all(|&v| v > 0)
         && small(s.input)
         && small(s.output)
         && small(s.pad)
@@ -69,27 +120,19 @@ fn fits(s: &Conv2dShape, x: usize, y: usize) -> bool {
         && len(s.output) == Some(y)
 }
 
-/// Given the channels of an output position, its row and column, and the input
-/// offsets under the kernel, row by row.
-type Window<'a, T> = &'a (dyn Fn(&mut [T], [usize; 2], &mut dyn Iterator<Item = usize>) + Sync);
-
-/// Calls `window` for each output position.
-fn each_position<T: Send>(ctx: &Ctx<'_>, s: &Conv2dShape, y: &mut [T], window: Window<'_, T>) {
-    let c = s.in_channels;
-    par::for_rows(ctx.par, y, c, &|positions, y| {
-        for (p, y) in positions.zip(y.chunks_exact_mut(c.max(1))) {
-            let (ow, rest) = (p % s.output[1], p / s.output[1]);
-            let (oh, n) = (rest % s.output[0], rest / s.output[0]);
-            let mut taps = (0..s.kernel[0])
-                .filter_map(|k| s.source(0, oh, k))
-                .flat_map(|ih| {
-                    (0..s.kernel[1])
-                        .filter_map(move |k| s.source(1, ow, k))
-                        .map(move |iw| ((n * s.input[0] + ih) * s.input[1] + iw) * c)
-                });
-            window(y, [oh, ow], &mut taps);
-        }
-    });
+/// Computes all output positions, of which `y` has at least one.
+fn each_position<T: Send + Sync>(
+    ctx: &Ctx<'_>,
+    pool: &Pool<'_>,
+    kernel: Positions<T>,
+    x: &[T],
+    y: &mut [T],
+) {
+    if !y.is_empty() {
+        par::for_rows(ctx.par, y, pool.shape.in_channels, &|range, y| {
+            kernel(pool, range, x, y)
+        });
+    }
 }
 
 /// Largest value under the kernel; padding never wins. F32, I8 or I16, the
@@ -106,19 +149,14 @@ pub fn max(
     if !fits(shape, x.len(), y.len()) {
         return Err(Invalid);
     }
-    let c = shape.in_channels;
-    macro_rules! pool {
-        ($x:ident, $y:ident, $lowest:expr, $max:ident) => {
-            each_position(ctx, shape, $y, &|y, _, taps| {
-                y.fill($lowest);
-                taps.for_each(|at| (kernels.$max)(y, &$x[at..at + c]));
-            })
-        };
-    }
+    let pool = Pool {
+        shape,
+        counted: None,
+    };
     match (x, y) {
-        (View::F32(x), ViewMut::F32(y)) => pool!(x, y, f32::NEG_INFINITY, max_f32),
-        (View::I8(x), ViewMut::I8(y)) => pool!(x, y, i8::MIN, max_i8),
-        (View::I16(x), ViewMut::I16(y)) => pool!(x, y, i16::MIN, max_i16),
+        (View::F32(x), ViewMut::F32(y)) => each_position(ctx, &pool, kernels.max_f32, x, y),
+        (View::I8(x), ViewMut::I8(y)) => each_position(ctx, &pool, kernels.max_i8, x, y),
+        (View::I16(x), ViewMut::I16(y)) => each_position(ctx, &pool, kernels.max_i16, x, y),
         _ => return Err(Invalid),
     }
     Ok(())
@@ -139,27 +177,10 @@ pub fn average(
     if !fits(shape, x.len(), y.len()) || pad_end.iter().any(|&p| p >= 1 << 30) {
         return Err(Invalid);
     }
-    let c = shape.in_channels;
-    // Kernel positions along an axis that lie inside the padded image.
-    let padded = |axis: usize, o: usize| {
-        let end = shape.input[axis] + shape.pad[axis] + pad_end[axis];
-        (0..shape.kernel[axis])
-            .filter(|k| o * shape.stride[axis] + k * shape.dilation[axis] < end)
-            .count()
+    let pool = Pool {
+        shape,
+        counted: count_include_pad.then_some(pad_end),
     };
-    each_position(ctx, shape, y, &|y, [oh, ow], taps| {
-        y.fill(0.0);
-        let mut count = 0;
-        for at in taps {
-            (kernels.add)(y, &x[at..at + c]);
-            count += 1;
-        }
-        if count_include_pad {
-            count = padded(0, oh) * padded(1, ow);
-        }
-        if count > 0 {
-            (kernels.divide)(y, count as f32);
-        }
-    });
+    each_position(ctx, &pool, kernels.average, x, y);
     Ok(())
 }
