@@ -90,8 +90,9 @@ pub(crate) fn each_once(par: &dyn ParallelFor, tasks: usize, f: &(dyn Fn(usize) 
     });
 }
 
-/// Work below this many elements stays on one thread: handing it over costs more.
-const MIN_ELEMENTS: usize = 16 * 1024;
+/// Fewer elements than this are not worth a task: handing it over costs some
+/// hundred nanoseconds, as much as fetching a few kilobytes that another core wrote.
+const MIN_ELEMENTS: usize = 4 * 1024;
 
 /// How many tasks to split `items` pieces of `elements` elements each into.
 pub(crate) fn tasks(par: &dyn ParallelFor, items: usize, elements: usize) -> usize {

@@ -9,11 +9,14 @@
 mod scalar;
 #[cfg(target_arch = "x86_64")]
 mod x86_avx2;
+#[cfg(target_arch = "x86_64")]
+mod x86_avx512;
 
 #[cfg(test)]
 mod tests;
 
 use crate::{Caps, Ctx, Invalid, Variant, View, ViewMut, math, par};
+use core::sync::atomic::{AtomicU32, Ordering};
 
 /// The loops of one variant.
 #[derive(Clone, Copy)]
@@ -28,6 +31,12 @@ struct Kernels {
 
 /// Best first, scalar last.
 const VARIANTS: &[Variant<Kernels>] = &[
+    #[cfg(target_arch = "x86_64")]
+    Variant {
+        name: "x86_avx512",
+        needs: Caps::AVX512VNNI,
+        run: x86_avx512::KERNELS,
+    },
     #[cfg(target_arch = "x86_64")]
     Variant {
         name: "x86_avx2",
@@ -45,7 +54,15 @@ const VARIANTS: &[Variant<Kernels>] = &[
 pub fn dynamic_scale(ctx: &mut Ctx<'_>, x: &[f32], qmax: i32) -> f32 {
     let max_abs =
         Variant::select(VARIANTS, ctx.caps).map_or(scalar::KERNELS.max_abs, |v| v.run.max_abs);
-    let scale = max_abs(x) / qmax as f32;
+    // Magnitudes are ordered as their bits. The shares are those of `quantize`, so
+    // that a thread finds its own in its cache.
+    let largest = AtomicU32::new(0);
+    let tasks = par::tasks(ctx.par, x.len(), 1);
+    par::each_once(ctx.par, tasks, &|t| {
+        let largest_here = max_abs(&x[par::share(x.len(), tasks, t)]);
+        largest.fetch_max(largest_here.to_bits(), Ordering::Relaxed);
+    });
+    let scale = f32::from_bits(largest.into_inner()) / qmax as f32;
     if scale > 0.0 && scale.is_finite() && (1.0 / scale).is_finite() {
         scale
     } else {

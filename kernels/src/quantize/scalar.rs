@@ -1,5 +1,5 @@
 //! The reference: one element at a time. The loops are `inline(always)` so that
-//! the AVX2 variant compiles the same source for its instructions.
+//! the x86 variants compile the same source for their instructions.
 
 use super::{Kernels, quantize_one};
 
@@ -13,20 +13,19 @@ pub(super) const KERNELS: Kernels = Kernels {
 
 #[inline(always)]
 pub(super) fn max_abs(x: &[f32]) -> f32 {
-    // A comparison with NaN is false, which passes over it. Eight maxima side
-    // by side, so that the compiler can keep them in a vector.
-    let mut lanes = [0f32; 8];
-    let (chunks, rest) = x.as_chunks::<8>();
+    // A comparison with NaN is false, which passes over it. Many maxima side by
+    // side, so that the compiler can keep them in vectors that do not wait for each
+    // other.
+    let larger = |m: f32, v: f32| if v > m { v } else { m };
+    let mut lanes = [0f32; 64];
+    let (chunks, rest) = x.as_chunks::<64>();
     for chunk in chunks {
         for (m, v) in lanes.iter_mut().zip(chunk) {
-            let v = v.abs();
-            *m = if v > *m { v } else { *m };
+            *m = larger(*m, v.abs());
         }
     }
-    lanes
-        .iter()
-        .chain(rest)
-        .fold(0f32, |m, v| if v.abs() > m { v.abs() } else { m })
+    let all = lanes.iter().chain(rest);
+    all.fold(0f32, |m, v| larger(m, v.abs()))
 }
 
 #[inline(always)]

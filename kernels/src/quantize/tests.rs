@@ -1,5 +1,6 @@
 use super::*;
 use crate::Serial;
+use crate::testing::Threads;
 use std::vec;
 use std::vec::Vec;
 
@@ -37,7 +38,7 @@ fn variants_equal_scalar() {
             continue;
         }
         let all = values();
-        for len in [0, 1, 7, 15, 16, 17, 31, 33, all.len()] {
+        for len in [0, 1, 7, 15, 16, 17, 31, 33, 63, 64, 65, 129, all.len()] {
             let x = &all[all.len() - len..];
             for (scale, qmax) in [(0.5, 127), (1.0, 63), (2.5, 127), (1e-3, 32767)] {
                 let inverse = 1.0 / scale;
@@ -71,6 +72,22 @@ fn variants_equal_scalar() {
                 .fold(0f32, |m, v| m.max(v.abs()));
             assert_eq!((variant.run.max_abs)(&finite), expected);
         }
+    }
+}
+
+#[test]
+fn threads_do_not_change_the_scale() {
+    let mut x: Vec<f32> = (0..100_000).map(|i| (i % 977) as f32 - 400.0).collect();
+    for at in [0, 33_332, 33_333, 50_000, 99_999] {
+        x[at] = -1e3;
+        for threads in [1, 2, 3] {
+            let mut ctx = Ctx {
+                par: &Threads(threads),
+                ..ctx(Caps::detect())
+            };
+            assert_eq!(dynamic_scale(&mut ctx, &x, 127), 1e3 / 127.0, "{at}");
+        }
+        x[at] = 0.0;
     }
 }
 
