@@ -88,6 +88,29 @@ fn every_transpose() {
 }
 
 #[test]
+fn colours_of_every_size_interleave() {
+    for len in (0..70).chain([127, 128, 129, 1000]) {
+        let x: Vec<i8> = (0..3 * len).map(|i| (i * 37 % 251) as i8).collect();
+        let wide: Vec<i16> = x.iter().map(|&v| i16::from(v) * 129).collect();
+        let expected: Vec<i8> = (0..3 * len).map(|i| x[i % 3 * len + i / 3]).collect();
+        for caps in Caps::detect().levels() {
+            let mut ctx = Ctx { caps, ..ctx() };
+            let (mut y, mut wide_y) = (vec![0i8; 3 * len], vec![0i16; 3 * len]);
+            let mut run = |x, y| transpose(&mut ctx, &[1, 3, len, 1], &[0, 2, 3, 1], x, y);
+            run(View::I8(&x), ViewMut::I8(&mut y)).unwrap();
+            run(View::I16(&wide), ViewMut::I16(&mut wide_y)).unwrap();
+            assert_eq!(y, expected);
+            assert!(
+                wide_y
+                    .iter()
+                    .zip(&y)
+                    .all(|(w, &v)| *w == i16::from(v) * 129)
+            );
+        }
+    }
+}
+
+#[test]
 fn slices_and_broadcasts() {
     let dims = [5, 4, 6];
     let x = numbered(&dims);

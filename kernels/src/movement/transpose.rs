@@ -2,7 +2,7 @@
 
 use super::{elements, row_major, strided};
 use crate::view::same_dtype;
-use crate::{Ctx, Invalid, MAX_RANK, View, ViewMut, par};
+use crate::{Caps, Ctx, Invalid, MAX_RANK, View, ViewMut, par};
 
 /// `y` is `x` with dimension `i` of the result being dimension `perm[i]` of `x`.
 pub fn transpose(
@@ -93,12 +93,8 @@ fn matrices(
             let first = out_rows.start;
             if rows == 3 && batch == 1 {
                 // An image's colours.
-                let (y, _) = y.as_chunks_mut::<3>();
                 let plane = |c: usize| &x[c * columns..][out_rows.clone()];
-                let planes = plane(0).iter().zip(plane(1)).zip(plane(2));
-                for (y, ((&a, &b), &c)) in y.iter_mut().zip(planes) {
-                    *y = [a, b, c];
-                }
+                interleave(ctx.caps, [plane(0), plane(1), plane(2)], y);
                 return;
             }
             for start in out_rows.clone().step_by(BLOCK) {
@@ -118,4 +114,33 @@ fn matrices(
         });
         Ok(())
     })
+}
+
+/// `y[i] = [a[i], b[i], c[i]]`.
+fn interleave<T: Copy>(caps: Caps, planes: [&[T]; 3], y: &mut [T]) {
+    #[inline(always)]
+    fn each<T: Copy>([a, b, c]: [&[T]; 3], y: &mut [T]) {
+        let (y, _) = y.as_chunks_mut::<3>();
+        for (y, ((&a, &b), &c)) in y.iter_mut().zip(a.iter().zip(b).zip(c)) {
+            *y = [a, b, c];
+        }
+    }
+
+    /// The same loop, for which the compiler finds byte shuffles.
+    ///
+    /// # Safety
+    /// The CPU has SSSE3 and SSE4.1.
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "ssse3,sse4.1")]
+    unsafe fn shuffled<T: Copy>(planes: [&[T]; 3], y: &mut [T]) {
+        each(planes, y);
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    if size_of::<T>() <= 2 && caps.intersection(Caps::detect()).has(Caps::SSE41) {
+        // SAFETY: the CPU has them.
+        return unsafe { shuffled(planes, y) };
+    }
+    let _ = caps;
+    each(planes, y);
 }
