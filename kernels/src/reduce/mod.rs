@@ -112,6 +112,19 @@ impl Axes {
         self.dims[..self.rank].iter().product()
     }
 
+    /// Calls `f` with the offset in `x` of every element, row-major over these dimensions.
+    #[inline(always)]
+    fn each_offset(&self, mut f: impl FnMut(usize)) {
+        let Some(last) = self.rank.checked_sub(1) else {
+            return f(0);
+        };
+        let (dim, step) = (self.dims[last], self.steps[last]);
+        for row in 0..self.dims[..last].iter().product() {
+            let offset = self.offset(row * dim);
+            (0..dim).for_each(|i| f(offset + i * step));
+        }
+    }
+
     /// The offset in `x` of element `i`, row-major over these dimensions.
     fn offset(&self, mut i: usize) -> usize {
         let mut offset = 0;
@@ -156,26 +169,61 @@ fn fold<T: Copy + Sync, Y: Copy + Send + Sync>(
     x: &[T],
     y: &mut [Y],
     start: Y,
-    f: impl Fn(Y, usize, T) -> Y + Sync,
+    f: impl Fn(Y, T) -> Y + Sync,
 ) {
-    let count = s.reduced.len();
     let last = s.kept.rank.wrapping_sub(1);
-    // Neighbouring outputs whose inputs are neighbours as well go side by side:
-    // the memory is read in its order, and the loop over them is one of vectors.
+    // Neighbouring outputs whose inputs are neighbours as well go side by side.
     let contiguous = s.kept.rank > 0 && s.kept.steps[last] == 1;
     let width = if contiguous { s.kept.dims[last] } else { 1 };
-    par::for_rows(ctx.par, y, width, &|rows, y| {
-        for (row, y) in rows.zip(y.chunks_exact_mut(width)) {
-            let base = s.kept.offset(row * width);
-            y.fill(start);
-            for i in 0..count {
-                let at = base + s.reduced.offset(i);
-                for (y, &x) in y.iter_mut().zip(&x[at..at + width]) {
-                    *y = f(*y, i, x);
-                }
+    let outputs = y.len();
+    let tasks = par::tasks(ctx.par, outputs, s.reduced.len());
+    let y = par::Shared::new(y);
+    par::each_once(ctx.par, tasks, &|t| {
+        let range = par::share(outputs, tasks, t);
+        // SAFETY: the shares of different tasks do not overlap.
+        let mut y = unsafe { y.part(range.clone()) };
+        let mut at = range.start;
+        while !y.is_empty() {
+            let (row, column) = (at / width, at % width);
+            let base = s.kept.offset(row * width) + column;
+            let (now, later) = y.split_at_mut(y.len().min(width - column));
+            at += now.len();
+            y = later;
+            // As many as fit registers, then one by one.
+            let (chunks, rest) = now.as_chunks_mut::<LANES>();
+            let singly = chunks.len() * LANES;
+            for (i, y) in chunks.iter_mut().enumerate() {
+                *y = fold_lanes(&s.reduced, x, base + i * LANES, start, &f);
+            }
+            for (i, y) in rest.iter_mut().enumerate() {
+                [*y] = fold_lanes(&s.reduced, x, base + singly + i, start, &f);
             }
         }
     });
+}
+
+/// Outputs that [`fold`] computes side by side.
+const LANES: usize = 32;
+
+/// Folds the reduced elements of `N` neighbouring outputs, the first of which has
+/// its first element at `base`.
+#[inline(always)]
+fn fold_lanes<T: Copy, Y: Copy, const N: usize>(
+    reduced: &Axes,
+    x: &[T],
+    base: usize,
+    start: Y,
+    f: impl Fn(Y, T) -> Y,
+) -> [Y; N] {
+    let mut all = [start; N];
+    reduced.each_offset(|offset| {
+        if let Some(x) = x.get(base + offset..).and_then(|x| x.first_chunk::<N>()) {
+            for (all, x) in all.iter_mut().zip(x) {
+                *all = f(*all, *x);
+            }
+        }
+    });
+    all
 }
 
 /// Index of the first or last best element; `better(a, b)` tells whether `a` beats `b`.
@@ -276,7 +324,7 @@ pub fn run(
             if empty {
                 $y.fill(start)
             } else {
-                fold(ctx, &s, $x, $y, start, |a, _, b| f(a, b))
+                fold(ctx, &s, $x, $y, start, f)
             }
         }};
     }
@@ -292,15 +340,15 @@ pub fn run(
                 };
             }
             match kind {
-                ReduceKind::Sum | ReduceKind::Mean => floats!(0.0, |a, _, b| a + b),
-                ReduceKind::SumSquare => floats!(0.0, |a, _, b| a + b * b),
-                ReduceKind::Prod => floats!(1.0, |a, _, b| a * b),
-                ReduceKind::Max => floats!(f32::NEG_INFINITY, |a: f32, _, b: f32| if b > a {
+                ReduceKind::Sum | ReduceKind::Mean => floats!(0.0, |a, b| a + b),
+                ReduceKind::SumSquare => floats!(0.0, |a, b| a + b * b),
+                ReduceKind::Prod => floats!(1.0, |a, b| a * b),
+                ReduceKind::Max => floats!(f32::NEG_INFINITY, |a: f32, b: f32| if b > a {
                     b
                 } else {
                     a
                 }),
-                _ => floats!(f32::INFINITY, |a: f32, _, b: f32| if b < a { b } else { a }),
+                _ => floats!(f32::INFINITY, |a: f32, b: f32| if b < a { b } else { a }),
             }
             if kind == ReduceKind::Mean {
                 let n = (total / outputs) as f32;

@@ -1,5 +1,6 @@
 use super::*;
-use crate::{Caps, Serial};
+use crate::testing::Threads;
+use crate::{Caps, ParallelFor, Serial};
 use std::vec;
 use std::vec::Vec;
 
@@ -27,6 +28,9 @@ fn equals_the_definition() {
         &[5],
         &[2, 3],
         &[1, 7, 7, 16],
+        &[2, 3, 31],
+        &[3, 2, 32],
+        &[2, 5, 67],
         &[2, 3, 4, 5],
         &[3, 1, 2, 1, 4, 2],
         &[4, 1],
@@ -112,6 +116,28 @@ fn equals_the_definition() {
                 }
             }
         }
+    }
+}
+
+#[test]
+fn threads_do_not_change_results() {
+    let dims = [2, 7, 6, 331];
+    let len: usize = dims.iter().product();
+    let x: Vec<f32> = (0..len).map(|i| ((i * 7919) % 1009) as f32 * 0.1).collect();
+    for axes in 0..1 << dims.len() {
+        let outputs = gather(&dims, axes, &x).len();
+        let sum = |par: &dyn ParallelFor| {
+            let mut y = vec![0f32; outputs];
+            let mut ctx = Ctx {
+                caps: Caps::detect(),
+                par,
+                scratch: &mut [],
+            };
+            let (x, y_view) = (View::F32(&x), ViewMut::F32(&mut y));
+            run(&mut ctx, ReduceKind::Sum, &dims, axes, x, y_view).unwrap();
+            y
+        };
+        assert_eq!(sum(&Threads(3)), sum(&Serial), "{axes:b}");
     }
 }
 
