@@ -4,17 +4,21 @@
 //! so a pool of `n` has `n - 1` threads of its own. They look out for work for
 //! some microseconds after the last task, then sleep.
 //!
-//! How a run goes:
+//! Every thread has a desk. How a run goes:
 //! ```text
-//! caller    writes the job, sets state = (tasks, next 0), wakes sleepers
-//! everyone  claims task `next` by a compare-and-swap of (tasks, next) to
-//!           (tasks, next + 1); calls it; adds 1 to `done`
-//! caller    when next = tasks: waits until done = tasks, returns
+//! caller    task 0 is its own; puts task i on the desk of thread i: Empty -> Posted;
+//!           wakes who sleeps; calls task 0
+//! thread i  takes the task from its desk: Posted -> Taken; calls it; Taken -> Empty
+//! caller    takes every task that is still posted: Posted -> Empty; calls it;
+//!           waits until all desks are Empty, returns
 //! ```
-//! The job is only read by someone who has claimed one of its tasks and has not
-//! yet added it to `done`, and `run` does not return before `done` is complete:
-//! so the job outlives every use. A thread that wakes late finds nothing left
-//! to claim, or a task of a later job, which is as good.
+//! So task `i` is thread `i`'s, run after run, unless that comes late. Kernels
+//! split alike: what a thread reads is for the most part what it wrote before,
+//! and in its core's cache.
+//!
+//! A desk's job is written where the desk is Empty and read by the one who made
+//! it Taken. `run` does not return before all desks are Empty: so the job
+//! outlives every use.
 
 use core::any::Any;
 use core::cell::UnsafeCell;
@@ -25,159 +29,162 @@ use std::boxed::Box;
 use std::format;
 use std::io;
 use std::panic::{self, AssertUnwindSafe};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering, fence};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::vec::Vec;
 use tern_kernels::ParallelFor;
 
-/// Most threads of a pool, and most tasks that are handed out at a time.
+/// Most threads of a pool.
 pub const MAX_THREADS: usize = 1024;
-/// How often a thread looks for work before it sleeps.
+/// How often a thread looks for work before it sleeps: some 30 to 100
+/// microseconds, as long as the CPU pauses.
 const SPINS: usize = 2000;
-/// `state` holds the number of tasks above this many bits, and the next task below.
-const HALF: u32 = usize::BITS / 2;
-const NEXT: usize = (1 << HALF) - 1;
 
 type Task<'f> = dyn Fn(usize) + Sync + 'f;
 
+/// A desk's states.
+const EMPTY: u8 = 0;
+const POSTED: u8 = 1;
+const TAKEN: u8 = 2;
+
+/// Where a thread finds its work. In cache lines of its own (CPUs fetch two at a
+/// time), so that looking out disturbs nobody.
+#[repr(align(128))]
+struct Desk {
+    state: AtomicU8,
+    /// Whether the thread sleeps or is about to.
+    asleep: AtomicBool,
+    /// What to call, with what number.
+    job: UnsafeCell<Option<(*const Task<'static>, usize)>>,
+}
+
 /// What the caller and the threads share.
 struct Shared {
-    /// Number of tasks and the next one to claim.
-    state: AtomicUsize,
-    /// How many claimed tasks have returned.
-    done: AtomicUsize,
-    /// The function of the current job.
-    job: UnsafeCell<Option<*const Task<'static>>>,
+    desks: Box<[Desk]>,
     /// What a task panicked with, to be passed on to the caller.
     panic: Mutex<Option<Box<dyn Any + Send>>>,
     stop: AtomicBool,
-    /// Threads that sleep or are about to.
-    sleepers: AtomicUsize,
-    work: Signal,
     /// Whether the caller sleeps or is about to.
     caller_sleeps: AtomicBool,
-    finished: Signal,
+    /// Where it sleeps.
+    lock: Mutex<()>,
+    finished: Condvar,
 }
 
-// SAFETY: every field but `job` is Sync. `job` is written by the one caller
-// that holds `ThreadPool::submit`, while no task of an earlier job is claimed
-// and not done; it is read by those who have claimed a task, which they can
-// only after the write (release on `state`, acquire on claiming). What it
-// points to is Sync.
+// SAFETY: every field but the jobs is Sync. A job is written by the one caller
+// that holds `ThreadPool::submit` while its desk is Empty, and read by the desk's
+// thread after it took the desk from Posted (acquire, of the caller's release)
+// and before it makes it Empty again. What it points to is Sync.
 unsafe impl Sync for Shared {}
-// SAFETY: as above; the pointer in `job` is only followed while its job lives.
+// SAFETY: as above; the pointer in a job is only followed while that job lives.
 unsafe impl Send for Shared {}
 
-/// A place to sleep.
-#[derive(Default)]
-struct Signal {
-    lock: Mutex<()>,
-    condition: Condvar,
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     // What the mutexes guard is valid at any time, so a panic elsewhere does no harm.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl Signal {
-    /// Sleeps until `ready`, which whoever makes it true follows by [`notify`](Self::notify).
-    fn wait(&self, ready: impl Fn() -> bool) {
-        let mut guard = lock(&self.lock);
-        while !ready() {
-            guard = self
-                .condition
-                .wait(guard)
-                .unwrap_or_else(PoisonError::into_inner);
+impl Desk {
+    fn new() -> Desk {
+        Desk {
+            state: AtomicU8::new(EMPTY),
+            asleep: AtomicBool::new(false),
+            job: UnsafeCell::new(None),
         }
     }
 
-    /// Wakes everyone. The lock makes sure that nobody is between looking and sleeping.
-    fn notify(&self) {
-        drop(lock(&self.lock));
-        self.condition.notify_all();
+    /// Whether the desk was Posted, and now is `state`. Takes hold of the desk's
+    /// cache line even where it fails, so that a thread that looks out has it at
+    /// hand when there is work.
+    fn take(&self, state: u8) -> bool {
+        let taken = self
+            .state
+            .compare_exchange(POSTED, state, Ordering::SeqCst, Ordering::Relaxed);
+        taken.is_ok()
+    }
+
+    fn is_empty(&self) -> bool {
+        self.state.load(Ordering::SeqCst) == EMPTY
     }
 }
 
 impl Shared {
-    /// Whether a task can be claimed.
-    fn has_work(&self) -> bool {
-        let state = self.state.load(Ordering::SeqCst);
-        state & NEXT < state >> HALF
-    }
-
-    /// The number of a task that is now the caller's to run.
-    fn claim(&self) -> Option<usize> {
-        let mut state = self.state.load(Ordering::SeqCst);
-        while state & NEXT < state >> HALF {
-            match self.state.compare_exchange_weak(
-                state,
-                state + 1,
-                Ordering::SeqCst,
-                Ordering::SeqCst,
-            ) {
-                Ok(_) => return Some(state & NEXT),
-                Err(now) => state = now,
-            }
-        }
-        None
-    }
-
-    /// Runs tasks until there is none left to claim.
-    fn work(&self) {
-        while let Some(task) = self.claim() {
-            // SAFETY: a task is claimed and not yet done, so the job is the one
-            // that this task belongs to and nobody writes it.
-            let job = unsafe { *self.job.get() };
-            let outcome = panic::catch_unwind(AssertUnwindSafe(|| {
-                if let Some(job) = job {
-                    // SAFETY: `run` waits for this task before it gives up the
-                    // borrow that the pointer was made from.
-                    (unsafe { &*job })(task)
-                }
-            }));
-            if let Err(payload) = outcome {
-                lock(&self.panic).get_or_insert(payload);
-            }
-            self.done.fetch_add(1, Ordering::SeqCst);
-            if self.caller_sleeps.load(Ordering::SeqCst) {
-                self.finished.notify();
-            }
+    /// Calls a task, and keeps what it may panic with.
+    fn call(&self, f: &Task<'_>, task: usize) {
+        if let Err(payload) = panic::catch_unwind(AssertUnwindSafe(|| f(task))) {
+            lock(&self.panic).get_or_insert(payload);
         }
     }
 
-    fn thread(&self) {
-        while !self.stop.load(Ordering::SeqCst) {
-            self.work();
+    /// Does the work on a desk, if there is any.
+    fn work(&self, desk: &Desk) -> bool {
+        if !desk.take(TAKEN) {
+            return false;
+        }
+        // SAFETY: this took the desk, so nobody writes the job before it is Empty.
+        if let Some((job, task)) = unsafe { *desk.job.get() } {
+            // SAFETY: `run` waits for this desk before it gives up the borrow that
+            // the pointer was made from.
+            self.call(unsafe { &*job }, task);
+        }
+        desk.state.store(EMPTY, Ordering::SeqCst);
+        if self.caller_sleeps.load(Ordering::SeqCst) {
+            // With the lock, so that the caller is not between looking and sleeping.
+            drop(lock(&self.lock));
+            self.finished.notify_all();
+        }
+        true
+    }
+
+    /// What the thread of a desk does.
+    fn thread(&self, desk: &Desk) {
+        loop {
             let mut spins = 0;
-            while spins < SPINS && !self.has_work() {
+            while spins < SPINS && !self.work(desk) {
                 hint::spin_loop();
                 spins += 1;
             }
-            if spins == SPINS {
-                self.sleepers.fetch_add(1, Ordering::SeqCst);
-                self.work
-                    .wait(|| self.has_work() || self.stop.load(Ordering::SeqCst));
-                self.sleepers.fetch_sub(1, Ordering::SeqCst);
+            if spins < SPINS {
+                continue;
             }
+            desk.asleep.store(true, Ordering::SeqCst);
+            while !self.work(desk) {
+                if self.stop.load(Ordering::SeqCst) {
+                    return;
+                }
+                thread::park();
+            }
+            desk.asleep.store(false, Ordering::SeqCst);
         }
     }
 
-    /// Runs `tasks` tasks, at most [`MAX_THREADS`].
-    fn run(&self, tasks: usize, f: &Task<'_>) {
-        // SAFETY: only the lifetime changes, and the pointer is followed by
-        // claimed tasks alone, all of which are done when this returns.
+    /// Calls `f(first)` and, on the desks of `threads`, the numbers that follow.
+    fn run(&self, first: usize, threads: &[JoinHandle<()>], f: &Task<'_>) {
+        // SAFETY: only the lifetime changes, and the pointer is followed by those
+        // who took a desk alone, all of whom are done when this returns.
         let job: *const Task<'static> = unsafe { mem::transmute::<&Task<'_>, &Task<'static>>(f) };
-        // SAFETY: all tasks of earlier jobs are done, so nobody reads.
-        unsafe { *self.job.get() = Some(job) };
-        self.done.store(0, Ordering::SeqCst);
-        self.state.store(tasks << HALF, Ordering::SeqCst);
-        if self.sleepers.load(Ordering::SeqCst) > 0 {
-            self.work.notify();
+        let desks = self.desks.get(..threads.len()).unwrap_or(&self.desks);
+        for (desk, task) in desks.iter().zip(first + 1..) {
+            // SAFETY: the desk is Empty, so nobody reads.
+            unsafe { *desk.job.get() = Some((job, task)) };
+            desk.state.store(POSTED, Ordering::Release);
         }
-        self.work();
-        let finished = || self.done.load(Ordering::SeqCst) == tasks;
+        // A thread says that it sleeps before it looks at its desk once more: one
+        // of the two sees what the other wrote.
+        fence(Ordering::SeqCst);
+        for (desk, thread) in desks.iter().zip(threads) {
+            if desk.asleep.load(Ordering::SeqCst) {
+                thread.thread().unpark();
+            }
+        }
+        self.call(f, first);
+        for (desk, task) in desks.iter().zip(first + 1..) {
+            if desk.take(EMPTY) {
+                self.call(f, task);
+            }
+        }
+        let finished = || desks.iter().all(Desk::is_empty);
         let mut spins = 0;
         while spins < SPINS && !finished() {
             hint::spin_loop();
@@ -185,7 +192,13 @@ impl Shared {
         }
         if !finished() {
             self.caller_sleeps.store(true, Ordering::SeqCst);
-            self.finished.wait(finished);
+            let mut guard = lock(&self.lock);
+            while !finished() {
+                guard = self
+                    .finished
+                    .wait(guard)
+                    .unwrap_or_else(PoisonError::into_inner);
+            }
             self.caller_sleeps.store(false, Ordering::SeqCst);
         }
     }
@@ -214,26 +227,25 @@ impl ThreadPool {
             0 => thread::available_parallelism().map_or(1, NonZeroUsize::get),
             n => n,
         };
+        let more = threads.min(MAX_THREADS) - 1;
         let mut pool = ThreadPool {
             shared: Arc::new(Shared {
-                state: AtomicUsize::new(0),
-                done: AtomicUsize::new(0),
-                job: UnsafeCell::new(None),
+                desks: (0..more).map(|_| Desk::new()).collect(),
                 panic: Mutex::new(None),
                 stop: AtomicBool::new(false),
-                sleepers: AtomicUsize::new(0),
-                work: Signal::default(),
                 caller_sleeps: AtomicBool::new(false),
-                finished: Signal::default(),
+                lock: Mutex::new(()),
+                finished: Condvar::new(),
             }),
-            threads: Vec::new(),
+            threads: Vec::with_capacity(more),
             submit: Mutex::new(()),
         };
-        for i in 1..threads.min(MAX_THREADS) {
+        for i in 0..more {
             let shared = Arc::clone(&pool.shared);
-            let thread = thread::Builder::new().name(format!("ternrt-{i}"));
+            let thread = thread::Builder::new().name(format!("ternrt-{}", i + 1));
             // If one cannot start, dropping the pool ends the others.
-            pool.threads.push(thread.spawn(move || shared.thread())?);
+            pool.threads
+                .push(thread.spawn(move || shared.thread(&shared.desks[i]))?);
         }
         Ok(pool)
     }
@@ -253,9 +265,9 @@ impl ParallelFor for ThreadPool {
         let Ok(turn) = self.submit.try_lock() else {
             return (0..tasks).for_each(f);
         };
-        for first in (0..tasks).step_by(MAX_THREADS) {
-            let batch = MAX_THREADS.min(tasks - first);
-            self.shared.run(batch, &|i| f(first + i));
+        for first in (0..tasks).step_by(self.threads()) {
+            let more = self.threads.len().min(tasks - first - 1);
+            self.shared.run(first, &self.threads[..more], f);
         }
         drop(turn);
         let panicked = lock(&self.shared.panic).take();
@@ -268,8 +280,8 @@ impl ParallelFor for ThreadPool {
 impl Drop for ThreadPool {
     fn drop(&mut self) {
         self.shared.stop.store(true, Ordering::SeqCst);
-        self.shared.work.notify();
         for thread in self.threads.drain(..) {
+            thread.thread().unpark();
             // Tasks' panics were caught, so a thread has nothing to report.
             let _ = thread.join();
         }
@@ -287,7 +299,7 @@ impl core::fmt::Debug for ThreadPool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::atomic::AtomicU32;
+    use std::sync::atomic::{AtomicU32, AtomicUsize};
     use std::time::Duration;
 
     fn counted(pool: &ThreadPool, tasks: usize) {
@@ -303,7 +315,7 @@ mod tests {
         for threads in [1, 2, 3, 8] {
             let pool = ThreadPool::new(threads).unwrap();
             assert_eq!(pool.threads(), threads);
-            for tasks in [0, 1, 2, 3, 7, 64, 1000, 2 * MAX_THREADS + 1] {
+            for tasks in [0, 1, 2, 3, 7, 64, 1000, 2049] {
                 counted(&pool, tasks);
             }
         }
