@@ -167,7 +167,7 @@ macro_rules! common {
         #[target_feature(enable = $features)]
         unsafe fn walk(job: &Walk<Self::X>, columns: &Self::Columns<'_>) {
             let masks = || job.places[..job.lines].iter().map(|place| place.mask);
-            let (way, whole) = (columns.way(masks()), columns.whole(masks()));
+            let (way, whole) = (columns.way(job.largest, masks()), columns.whole(masks()));
             let width = if job.dilation == 1 { job.width } else { 0 };
             // SAFETY: the caller's promises.
             unsafe {

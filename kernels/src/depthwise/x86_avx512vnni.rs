@@ -150,7 +150,7 @@ macro_rules! common {
             let width = if job.dilation == 1 { job.width } else { 0 };
             // SAFETY: the caller's promises.
             unsafe {
-                match (width, job.groups, job.lines, columns.way(), whole) {
+                match (width, job.groups, job.lines, columns.way(job.largest), whole) {
                     $(
                         ($width, $groups, $lines, PACKED, true) if $unpacked > 1 => {
                             walk::<Self, $width, $groups, $lines, $at_once, PACKED, true>(

@@ -29,13 +29,13 @@
 //! reference's.
 
 use super::{Problem, scalar};
-use crate::Ctx;
 use crate::conv2d::Conv2dShape;
 use crate::epilogue::Finish;
 use crate::layout::{BLOCK, Block};
 use crate::par::{SCRATCH_ALIGN, Shared, each_once, share};
 use crate::product::scalar::Element;
 use crate::product::{Rows, Size};
+use crate::{Ctx, DType};
 use core::ops::Range;
 
 mod plan;
@@ -286,6 +286,19 @@ unsafe fn expand<L: Lanes>(problem: &Problem<'_>, plan: &Plan, scratch: &mut [u8
     true
 }
 
+/// The largest magnitude of an integer sum, whatever the codes of the weights are.
+/// For f32 nobody asks.
+fn largest(size: &Size) -> f32 {
+    let x = match size.x {
+        DType::I8 => 128.0,
+        DType::I16 => 32768.0,
+        _ => return f32::INFINITY,
+    };
+    let w = size.codec.largest().unwrap_or(usize::MAX) as f32;
+    // Rounding errors are far below the half of the range that users keep free.
+    size.matrix.channels as f32 * w * x
+}
+
 /// One task, with its scratch laid out as the plan says.
 struct Task<'a, L: Lanes> {
     problem: &'a Problem<'a>,
@@ -365,6 +378,7 @@ impl<L: Lanes> Task<'_, L> {
             places: [Place::default(); LINES],
             lines: plan.lines,
             channels: plan.parts.channels,
+            largest: largest(&self.problem.size),
             positions: shape.output[1],
             run: plan.run,
             width: shape.kernel[1],

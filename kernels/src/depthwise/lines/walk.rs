@@ -54,6 +54,8 @@ pub(crate) struct Walk<X> {
     pub(crate) lines: usize,
     /// Elements from a position's outputs to the next one's.
     pub(super) channels: usize,
+    /// No integer sum is larger in magnitude.
+    pub(crate) largest: f32,
     /// Positions of a line, and how many are computed together.
     pub(super) positions: usize,
     pub(super) run: usize,

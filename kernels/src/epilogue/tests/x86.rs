@@ -298,7 +298,7 @@ unsafe fn unpacked<const U: usize>(
                 let offset = row % 3;
                 place.at = place.at.map(|at| at.wrapping_sub(offset));
                 let line = columns.to(&place);
-                let (way, whole) = (columns.way(), columns.whole([place.mask]));
+                let (way, whole) = (columns.way(largest(sums)), columns.whole([place.mask]));
                 match (way, whole && row % 2 == 0) {
                     (PACKED, true) if integers => {
                         columns.line::<PACKED, true>(&line, offset, t);
@@ -357,7 +357,7 @@ unsafe fn lines<const U: usize>(
             let whole = columns.whole([mask]) && row % 2 == 0;
             // SAFETY: the caller's promises.
             unsafe {
-                match (columns.way([mask]), whole) {
+                match (columns.way(largest(sums), [mask]), whole) {
                     (PACKED, true) if integers => {
                         columns.line::<PACKED, true>(&line, offset, t);
                     }
@@ -370,4 +370,9 @@ unsafe fn lines<const U: usize>(
         }
         done = first + width;
     }
+}
+
+/// What [`Columns::way`] and [`Lines::way`] are told of sums.
+fn largest(sums: &[f32]) -> f32 {
+    sums.iter().fold(0.0, |largest, sum| sum.abs().max(largest))
 }

@@ -92,10 +92,10 @@ impl<'a, const U: usize> Lines<'a, U> {
         }
     }
 
-    /// The short way to finish sums, if there is one; of these i32 sums, where they
-    /// are such.
+    /// The short way to finish sums, if there is one; integer ones are at most
+    /// `largest` in magnitude.
     #[target_feature(enable = "avx2")]
-    pub(crate) fn way(&self, masks: impl IntoIterator<Item = u64>) -> u8 {
+    pub(crate) fn way(&self, largest: f32, masks: impl IntoIterator<Item = u64>) -> u8 {
         let finish = self.finish;
         let simple = self.clip.is_some() || finish.activation.kind == UnaryKind::Identity;
         // A unit is written or not.
@@ -106,24 +106,25 @@ impl<'a, const U: usize> Lines<'a, U> {
         match (&finish.y, U) {
             _ if finish.residual.is_some() || !units => ANY,
             (Out::F32(_), _) if simple => FLOATS,
-            (Out::I8(_), 4 | 2) | (Out::I16(_), 2) if finish.bounds().is_some() && self.fits() => {
+            (Out::I8(_), 4 | 2) | (Out::I16(_), 2)
+                if finish.bounds().is_some() && self.fits(largest) =>
+            {
                 PACKED
             }
             _ => ANY,
         }
     }
 
-    /// Whether an output of whatever i32 sum, before it is bounded, is a number in
-    /// the range of an i32.
+    /// Whether the output of every sum up to `largest` in magnitude, before it is
+    /// bounded, is a number in the range of an i32.
     #[target_feature(enable = "avx2")]
-    fn fits(&self) -> bool {
-        const SUM: f32 = (1u64 << 31) as f32;
+    fn fits(&self, largest: f32) -> bool {
         // Half of the range, as these are not the roundings of the outputs.
         const RANGE: f32 = (1 << 30) as f32;
         let sign = _mm256_set1_ps(-0.0);
         (0..N).all(|n| {
             let size = |t| _mm256_andnot_ps(sign, t);
-            let t = _mm256_mul_ps(size(self.scale[n]), _mm256_set1_ps(SUM));
+            let t = _mm256_mul_ps(size(self.scale[n]), _mm256_set1_ps(largest));
             let t = _mm256_add_ps(t, size(self.bias[n]));
             let t = _mm256_mul_ps(t, size(self.inverse_scale));
             let less = _mm256_cmp_ps::<_CMP_LT_OQ>(t, _mm256_set1_ps(RANGE));

@@ -36,33 +36,44 @@ impl<'a, const N: usize, const U: usize> Columns<'a, N, U> {
         columns
     }
 
-    /// The short way to finish sums, if there is one: any of integers, where they
-    /// are such.
+    /// The short way to finish sums, if there is one; integer ones are at most
+    /// `largest` in magnitude.
     #[target_feature(enable = "avx512f")]
-    pub(crate) fn way(&self) -> u8 {
+    pub(crate) fn way(&self, largest: f32) -> u8 {
         let finish = self.finish;
         let simple = self.clip.is_some() || finish.activation.kind == UnaryKind::Identity;
         match (&finish.y, U) {
             _ if finish.residual.is_some() => ANY,
             (Out::F32(_), _) if simple => FLOATS,
-            (Out::I8(_), 4) | (Out::I16(_), 2) if self.bounded && self.fits() => PACKED,
+            (Out::I8(_), 4) | (Out::I16(_), 2) if self.bounded && self.fits(largest) => PACKED,
             _ => ANY,
         }
     }
 
-    /// Whether an output of whatever i32 sum, before it is bounded, is a number in
-    /// the range of an i32.
+    /// Whether the output of every sum up to `largest` in magnitude, before it is
+    /// bounded, is a number in the range of an i32.
     #[target_feature(enable = "avx512f")]
-    fn fits(&self) -> bool {
-        const SUM: f32 = (1u64 << 31) as f32;
+    fn fits(&self, largest: f32) -> bool {
         // Half of the range, as these are not the roundings of the outputs.
         const RANGE: f32 = (1 << 30) as f32;
         (0..N).all(|n| {
-            let t = _mm512_mul_ps(_mm512_abs_ps(self.scale[n]), _mm512_set1_ps(SUM));
+            let t = _mm512_mul_ps(_mm512_abs_ps(self.scale[n]), _mm512_set1_ps(largest));
             let t = _mm512_add_ps(t, _mm512_abs_ps(self.bias[n]));
             let t = _mm512_mul_ps(t, _mm512_abs_ps(self.inverse_scale));
             _mm512_cmp_ps_mask::<_CMP_LT_OQ>(t, _mm512_set1_ps(RANGE)) == __mmask16::MAX
         })
+    }
+
+    /// [`others`](Self::others), kept out of the loops of kernels.
+    ///
+    /// # Safety
+    ///
+    /// As for [`line`](Self::line).
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+    #[inline(never)]
+    unsafe fn any(&self, place: &Place<N>, t: [__m512; N]) {
+        // SAFETY: the caller's promises.
+        unsafe { self.others(place, t) };
     }
 
     /// Whether all outputs of these places are written, one row at each.
@@ -146,7 +157,7 @@ impl<'a, const N: usize, const U: usize> Columns<'a, N, U> {
                         at: line.place.at.map(|at| at.wrapping_add(offset)),
                         ..line.place
                     };
-                    self.others(&place, t);
+                    self.any(&place, t);
                 }
             }
         }

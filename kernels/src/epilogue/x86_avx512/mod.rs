@@ -262,7 +262,7 @@ impl<'a, const N: usize, const U: usize> Columns<'a, N, U> {
     ///
     /// As for [`line`](Self::line).
     #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
-    #[inline(never)]
+    #[inline]
     unsafe fn others(&self, place: &Place<N>, mut t: [__m512; N]) {
         let finish = self.finish;
         pack::<N, U>(&mut t);
