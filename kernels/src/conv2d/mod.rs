@@ -239,21 +239,6 @@ impl Rows for ImageRows {
         (y * s.dilation[0] * s.input[1] + x * s.dilation[1]) * s.in_channels
     }
 
-    fn span(&self, rows: usize) -> usize {
-        let s = &self.shape;
-        let all = s.input_len().unwrap_or(usize::MAX);
-        // The output lines that the rows can touch, each one's kernel window
-        // further down; the whole input where they can leave an image.
-        let lines = (rows + s.output[1]).saturating_sub(2) / s.output[1].max(1);
-        if s.transposed || s.batch > 1 {
-            return all;
-        }
-        let window = (s.kernel[0] - 1).saturating_mul(s.dilation[0]) + 1;
-        let height = lines.saturating_mul(s.stride[0]).saturating_add(window);
-        let line = s.input[1].saturating_mul(s.in_channels);
-        height.saturating_mul(line).min(all)
-    }
-
     #[inline(always)]
     fn line(&self, [image, y, _]: [usize; 3], kernel_y: usize) -> Option<usize> {
         let s = &self.shape;

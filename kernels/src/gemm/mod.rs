@@ -84,6 +84,7 @@ pub(crate) struct MatrixRows {
 }
 
 impl Rows for MatrixRows {
+    /// A line of pixels.
     fn shape(&self, rows: usize) -> Conv2dShape {
         Conv2dShape {
             batch: 1,
@@ -122,10 +123,6 @@ impl Rows for MatrixRows {
     #[inline(always)]
     fn offset(&self, _: usize, _: usize) -> usize {
         0
-    }
-
-    fn span(&self, rows: usize) -> usize {
-        rows.saturating_mul(self.k)
     }
 
     #[inline(always)]

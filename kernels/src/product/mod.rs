@@ -68,9 +68,6 @@ pub(crate) trait Rows: Copy + Sync {
     fn position(&self, row: usize) -> [usize; 3];
     /// The position of the row after that of `position`.
     fn after(&self, position: [usize; 3]) -> [usize; 3];
-    /// At most this many elements of `x` lie between the first and the last that
-    /// `rows` consecutive output rows read, both included.
-    fn span(&self, rows: usize) -> usize;
     /// Index in `x` of channel 0 of group 0 that the kernel's first tap reads,
     /// where all taps of the position lie inside of the input; the others are
     /// then [`offset`](Self::offset) away.

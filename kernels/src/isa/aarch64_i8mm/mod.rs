@@ -50,7 +50,7 @@ unsafe fn smmla(sum: int32x4_t, a: int8x16_t, b: int8x16_t) -> int32x4_t {
 ///
 /// As for [`Tile::add`](crate::product::tiled::Tile::add).
 #[inline(always)]
-unsafe fn add(chunk: &Chunk<'_>) {
+unsafe fn add(chunk: &Chunk) {
     // SAFETY: the caller's promises; the segments have that many rows.
     unsafe {
         match chunk.segments.rows {
@@ -68,13 +68,13 @@ unsafe fn add(chunk: &Chunk<'_>) {
 ///
 /// As for [`add`], with `R` rows in `P` pairs; the last row may be without another.
 #[inline(always)]
-unsafe fn add_rows<const R: usize, const P: usize>(chunk: &Chunk<'_>) {
+unsafe fn add_rows<const R: usize, const P: usize>(chunk: &Chunk) {
     // SAFETY: the caller's promises, to the end of the function.
     unsafe {
         let mut sums = [[vdupq_n_s32(0); PAIRS]; P];
         let mut weights = chunk.panels.cast::<i8>();
         for segment in 0..chunk.segments.count {
-            let x = chunk.segments.get::<R, ROWS>(segment);
+            let x = chunk.segments.get::<R>(segment);
             for step in 0..chunk.segments.len / STEP {
                 let mut rows = [vdupq_n_s8(0); P];
                 for (p, rows) in rows.iter_mut().enumerate() {

@@ -34,19 +34,17 @@ macro_rules! look_up {
     ($features:literal, $name:ident, $registers:ty, $rows:literal, $blocks:literal) => {
         impl $crate::product::tiled::Tile for $name {
             type X = i8;
-            type Row = i8;
             const ROWS: usize = $rows;
             const BLOCKS: usize = $blocks;
             const STEP: usize = $crate::isa::v128::lookup::STEP;
             const GROUP: usize = 2 * $crate::layout::BLOCK;
             const UNIT: usize = 4;
+            const DIRECT: bool = false;
             const TABLES: bool = true;
             const ZERO: u8 = $crate::isa::v128::lookup::BIAS;
 
-            fn gather(_: &[i8], _: &mut [i8]) {}
-
             #[target_feature(enable = $features)]
-            unsafe fn tables(x: &[i8], tables: *mut u8) {
+            unsafe fn prepare(x: &[i8], tables: *mut u8) {
                 // SAFETY: the caller's promises are the same.
                 unsafe { $crate::isa::v128::lookup::tables::<$registers>(x, tables) };
             }
@@ -66,9 +64,9 @@ macro_rules! look_up {
             }
 
             #[target_feature(enable = $features)]
-            unsafe fn add(chunk: &$crate::product::tiled::Chunk<'_>) {
+            unsafe fn add(chunk: &$crate::product::tiled::Chunk) {
                 // SAFETY: the caller's promises are the same.
-                unsafe { $crate::isa::v128::lookup::add::<$registers, $rows, $blocks>(chunk) };
+                unsafe { $crate::isa::v128::lookup::add::<$registers, $blocks>(chunk) };
             }
 
             #[target_feature(enable = $features)]
@@ -92,7 +90,7 @@ pub(crate) use look_up;
 ///
 /// # Safety
 ///
-/// As for [`Tile::tables`](crate::product::tiled::Tile::tables).
+/// As for [`Tile::prepare`](crate::product::tiled::Tile::prepare).
 #[inline(always)]
 pub(crate) unsafe fn tables<V: Registers>(x: &[i8], tables: *mut u8) {
     // Bits of the index: side and sign of the first pair, of the second.
@@ -182,20 +180,20 @@ pub(crate) unsafe fn decode<V: Registers>(
 ///
 /// # Safety
 ///
-/// As for [`Tile::add`](crate::product::tiled::Tile::add), with `ROWS` and
-/// `BLOCKS` as there, `BLOCKS` at most 6.
+/// As for [`Tile::add`](crate::product::tiled::Tile::add), with `BLOCKS`
+/// as there, at most 6.
 #[inline(always)]
-pub(crate) unsafe fn add<V: Registers, const ROWS: usize, const BLOCKS: usize>(chunk: &Chunk<'_>) {
+pub(crate) unsafe fn add<V: Registers, const BLOCKS: usize>(chunk: &Chunk) {
     // SAFETY: the caller's promises are the same.
     unsafe {
         for row in 0..chunk.segments.rows {
             match chunk.blocks {
-                1 => add_row::<V, 1, ROWS, BLOCKS>(chunk, row),
-                2 => add_row::<V, 2, ROWS, BLOCKS>(chunk, row),
-                3 => add_row::<V, 3, ROWS, BLOCKS>(chunk, row),
-                4 => add_row::<V, 4, ROWS, BLOCKS>(chunk, row),
-                5 => add_row::<V, 5, ROWS, BLOCKS>(chunk, row),
-                _ => add_row::<V, 6, ROWS, BLOCKS>(chunk, row),
+                1 => add_row::<V, 1, BLOCKS>(chunk, row),
+                2 => add_row::<V, 2, BLOCKS>(chunk, row),
+                3 => add_row::<V, 3, BLOCKS>(chunk, row),
+                4 => add_row::<V, 4, BLOCKS>(chunk, row),
+                5 => add_row::<V, 5, BLOCKS>(chunk, row),
+                _ => add_row::<V, 6, BLOCKS>(chunk, row),
             }
         }
     }
@@ -206,10 +204,7 @@ pub(crate) unsafe fn add<V: Registers, const ROWS: usize, const BLOCKS: usize>(c
 /// As for [`add`], with `Q` blocks, nothing if these are more than `BLOCKS`;
 /// `row` is one of the tile's.
 #[inline(always)]
-unsafe fn add_row<V: Registers, const Q: usize, const ROWS: usize, const BLOCKS: usize>(
-    chunk: &Chunk<'_>,
-    row: usize,
-) {
+unsafe fn add_row<V: Registers, const Q: usize, const BLOCKS: usize>(chunk: &Chunk, row: usize) {
     if Q > BLOCKS {
         return;
     }
@@ -223,8 +218,7 @@ unsafe fn add_row<V: Registers, const Q: usize, const ROWS: usize, const BLOCKS:
         let mut panels = chunk.panels;
         let steps = chunk.segments.len / STEP;
         for segment in 0..chunk.segments.count {
-            let table = *chunk.segments.pointers.add(segment * ROWS + row);
-            let table = table.wrapping_add(chunk.segments.offset);
+            let table = chunk.segments.row(row, segment);
             let mut step = 0;
             while step < steps {
                 let end = steps.min(step + NARROW - pending);
@@ -262,7 +256,7 @@ unsafe fn add_row<V: Registers, const Q: usize, const ROWS: usize, const BLOCKS:
 /// As for [`add_row`].
 #[inline(always)]
 unsafe fn settle_row<V: Registers, const Q: usize, const BLOCKS: usize>(
-    chunk: &Chunk<'_>,
+    chunk: &Chunk,
     row: usize,
     first: bool,
     last: Option<i32>,

@@ -11,8 +11,7 @@
 //! Eights    STEP 8   [k / 8][16 outputs][8]       i8
 //! ```
 //!
-//! Where `k` is no multiple of `STEP`, the last group's rest is undefined and
-//! the activations there are zero.
+//! Where `k` is no multiple of `STEP`, the last group's other weights are 0.
 #![allow(dead_code, reason = "no instruction set multiplies with every form")]
 
 use super::codes::{Quad, Quads};
@@ -66,6 +65,10 @@ pub(crate) unsafe fn decode<V: Registers, P: Form>(
         // SAFETY: k is within the part.
         unsafe { panel.add(P::index(k, o)).write_unaligned(weight) };
     };
+    let k = part.taps.len() * channels;
+    for (k, o) in (k..k.next_multiple_of(P::STEP)).flat_map(|k| (0..BLOCK).map(move |o| (k, o))) {
+        put(k, o, P::ternary(1));
+    }
     if !codec.is_ternary() {
         let block = Block::new(codec, matrix, block);
         for (i, tap) in part.taps.clone().enumerate() {

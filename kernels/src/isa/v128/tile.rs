@@ -21,18 +21,19 @@ macro_rules! tile {
     ) => {
         impl $crate::product::tiled::Tile for $name {
             type X = $x;
-            type Row = $row;
             const ROWS: usize = $rows;
             const BLOCKS: usize = 1;
             const STEP: usize = <$panel as $crate::isa::v128::panel::Form>::STEP;
             const GROUP: usize = <$panel as $crate::isa::v128::panel::Form>::GROUP;
             const UNIT: usize = size_of::<$row>();
-            // Rows of another type are gathered to be converted.
-            const GATHER: bool = size_of::<$x>() != size_of::<$row>();
+            const DIRECT: bool = size_of::<$x>() == size_of::<$row>();
 
-            fn gather(x: &[$x], row: &mut [$row]) {
-                for (row, x) in row.iter_mut().zip(x) {
-                    *row = <$row>::from(*x);
+            #[target_feature(enable = $features)]
+            unsafe fn prepare(x: &[$x], to: *mut u8) {
+                let to = to.cast::<$row>();
+                for (i, x) in x.iter().enumerate() {
+                    // SAFETY: the caller's promise.
+                    unsafe { to.add(i).write(<$row>::from(*x)) };
                 }
             }
 
@@ -51,7 +52,7 @@ macro_rules! tile {
             }
 
             #[target_feature(enable = $features)]
-            unsafe fn add(chunk: &$crate::product::tiled::Chunk<'_>) {
+            unsafe fn add(chunk: &$crate::product::tiled::Chunk) {
                 // SAFETY: the caller's promises are the same.
                 unsafe { $add(chunk) };
             }
@@ -80,7 +81,7 @@ pub(crate) use tile;
 /// As for [`Tile::add`](crate::product::tiled::Tile::add), with `ROWS` as there,
 /// at most 6.
 #[inline(always)]
-pub(crate) unsafe fn add_floats<V: Registers, const ROWS: usize>(chunk: &Chunk<'_>) {
+pub(crate) unsafe fn add_floats<V: Registers, const ROWS: usize>(chunk: &Chunk) {
     // SAFETY: the caller's promises; the segments have that many rows.
     unsafe {
         match chunk.segments.rows {
@@ -107,7 +108,7 @@ pub(crate) unsafe fn add_integers<
     const ROWS: usize,
     const EXCESS: bool,
 >(
-    chunk: &Chunk<'_>,
+    chunk: &Chunk,
 ) {
     // SAFETY: the caller's promises; the segments have that many rows.
     unsafe {
@@ -126,7 +127,7 @@ pub(crate) unsafe fn add_integers<
 ///
 /// As for [`add_floats`], with `R` rows; nothing if these are more than `ROWS`.
 #[inline(always)]
-unsafe fn floats<V: Registers, const R: usize, const ROWS: usize>(chunk: &Chunk<'_>) {
+unsafe fn floats<V: Registers, const R: usize, const ROWS: usize>(chunk: &Chunk) {
     if R > ROWS {
         return;
     }
@@ -145,7 +146,7 @@ unsafe fn floats<V: Registers, const R: usize, const ROWS: usize>(chunk: &Chunk<
     let mut weights = chunk.panels.cast::<f32>();
     for segment in 0..chunk.segments.count {
         // SAFETY: segment < count.
-        let x = unsafe { chunk.segments.get::<R, ROWS>(segment) };
+        let x = unsafe { chunk.segments.get::<R>(segment) };
         for k in 0..chunk.segments.len {
             // SAFETY: the panel has a row of 16 for every k of every segment, and
             // every row of x has len elements.
@@ -180,7 +181,7 @@ unsafe fn integers<
     const ROWS: usize,
     const EXCESS: bool,
 >(
-    chunk: &Chunk<'_>,
+    chunk: &Chunk,
 ) {
     /// Bytes of a group of a panel, and of its activations.
     const GROUP: usize = 16 * QUARTERS;
@@ -197,7 +198,7 @@ unsafe fn integers<
         let mut weights = chunk.panels;
         let groups = chunk.segments.len / <N::Panel as Form>::STEP;
         for segment in 0..chunk.segments.count {
-            let x = chunk.segments.get::<R, ROWS>(segment);
+            let x = chunk.segments.get::<R>(segment);
             let mut group = 0;
             while group < groups {
                 let end = groups.min(group.saturating_add(N::NARROW - pending));
@@ -229,7 +230,7 @@ unsafe fn integers<
         }
         let done = sums;
         for r in 0..R {
-            let excess = if EXCESS { chunk.row_sums[r] } else { 0 };
+            let excess = if EXCESS { *chunk.row_sums.add(r) } else { 0 };
             let last = chunk.last.then_some(excess);
             settle(chunk, r, first, last, widened::<V, N, R>(&done, r));
         }
@@ -262,7 +263,7 @@ unsafe fn widened<V: Registers, N: Integers<V>, const R: usize>(
 /// The chunk has room for the row's sums.
 #[inline(always)]
 pub(crate) unsafe fn settle(
-    chunk: &Chunk<'_>,
+    chunk: &Chunk,
     r: usize,
     first: bool,
     last: Option<i32>,

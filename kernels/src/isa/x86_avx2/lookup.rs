@@ -39,19 +39,17 @@ pub(crate) enum N12 {}
 
 impl Tile for N12 {
     type X = i8;
-    type Row = i8;
     const ROWS: usize = ROWS;
     const BLOCKS: usize = BLOCKS;
     const STEP: usize = STEP;
     const GROUP: usize = 2 * BLOCK;
     const UNIT: usize = 4;
+    const DIRECT: bool = false;
     const TABLES: bool = true;
     const ZERO: u8 = BIAS;
 
-    fn gather(_: &[i8], _: &mut [i8]) {}
-
     #[target_feature(enable = "avx2")]
-    unsafe fn tables(x: &[i8], tables: *mut u8) {
+    unsafe fn prepare(x: &[i8], tables: *mut u8) {
         let lanes = |low: [i8; 16]| {
             // SAFETY: 16 bytes.
             let low = unsafe { _mm_loadu_si128(low.as_ptr().cast()) };
@@ -127,7 +125,7 @@ impl Tile for N12 {
     }
 
     #[target_feature(enable = "avx2")]
-    unsafe fn add(chunk: &Chunk<'_>) {
+    unsafe fn add(chunk: &Chunk) {
         // SAFETY: the caller's promises are the same.
         unsafe {
             for row in 0..chunk.segments.rows {
@@ -158,7 +156,7 @@ impl Tile for N12 {
 ///
 /// As for [`Tile::add`], with `Q` blocks; `row` is one of the tile's.
 #[target_feature(enable = "avx2")]
-unsafe fn add<const Q: usize>(chunk: &Chunk<'_>, row: usize) {
+unsafe fn add<const Q: usize>(chunk: &Chunk, row: usize) {
     // SAFETY: the caller promises room for every row.
     let sums = unsafe { chunk.sums.cast::<i32>().add(row * BLOCKS * BLOCK) };
     let mut first = chunk.first;
@@ -169,8 +167,7 @@ unsafe fn add<const Q: usize>(chunk: &Chunk<'_>, row: usize) {
     let steps = chunk.segments.len / STEP;
     for segment in 0..chunk.segments.count {
         // SAFETY: segment < count, and the row's pointer was written.
-        let table = unsafe { *chunk.segments.pointers.add(segment * ROWS + row) };
-        let table = table.wrapping_add(chunk.segments.offset);
+        let table = unsafe { chunk.segments.row(row, segment) };
         let mut step = 0;
         while step < steps {
             let end = steps.min(step + NARROW - pending);

@@ -8,8 +8,7 @@
 //! i8    STEP 4   [k / 4][16 outputs][4]    u8 weights plus one
 //! ```
 //!
-//! Where `k` is no multiple of `STEP`, the last group's rest is undefined and
-//! the activations there are zero.
+//! Where `k` is no multiple of `STEP`, the last group's other weights are 0.
 
 use super::codes::{Quad, Quads};
 use crate::layout::{BLOCK, dense_i8, t2};
@@ -23,6 +22,8 @@ pub(crate) trait Panel: Copy + Sync {
     const STEP: usize;
     /// Bytes of a weight.
     const WEIGHT: usize;
+    /// The bytes of a weight of 0.
+    const ZERO: u8;
 
     /// Stores the first `count` k of a quad at `k`.
     ///
@@ -58,6 +59,12 @@ pub(crate) unsafe fn decode<P: Panel>(
     panel: *mut u8,
 ) {
     let channels = part.channels.len();
+    let k = part.taps.len() * channels;
+    if !k.is_multiple_of(P::STEP) {
+        let group = P::STEP * P::WEIGHT * BLOCK;
+        // SAFETY: there is room for the last group.
+        unsafe { panel.add(k / P::STEP * group).write_bytes(P::ZERO, group) };
+    }
     match codec {
         Codec::T2 | Codec::T5 | Codec::N12 => {
             let mut quads = Quads::new(codec, block);
@@ -100,6 +107,7 @@ fn bytes(quad: Quad) -> [u8; 64] {
 impl Panel for f32 {
     const STEP: usize = 1;
     const WEIGHT: usize = 4;
+    const ZERO: u8 = 0;
 
     #[target_feature(enable = "avx2")]
     unsafe fn store(panel: *mut u8, k: usize, count: usize, quad: Quad) {
@@ -139,6 +147,7 @@ impl Panel for f32 {
 impl Panel for i16 {
     const STEP: usize = 2;
     const WEIGHT: usize = 2;
+    const ZERO: u8 = 0;
 
     #[target_feature(enable = "avx2")]
     unsafe fn store(panel: *mut u8, k: usize, count: usize, quad: Quad) {
@@ -211,6 +220,7 @@ impl Panel for i16 {
 impl Panel for i8 {
     const STEP: usize = 4;
     const WEIGHT: usize = 1;
+    const ZERO: u8 = 1;
 
     #[target_feature(enable = "avx2")]
     unsafe fn store(panel: *mut u8, k: usize, count: usize, quad: Quad) {

@@ -40,13 +40,22 @@ macro_rules! tile {
     ($name:ident, $x:ty, $row:ty, $panel:ty, $products:ident, $i8:literal, $features:literal, { $($more:item)* }) => {
         impl Tile for $name {
             type X = $x;
-            type Row = $row;
             const ROWS: usize = ROWS;
             const BLOCKS: usize = 1;
             const STEP: usize = <$panel as Panel>::STEP;
             const GROUP: usize = <$panel as Panel>::STEP * <$panel as Panel>::WEIGHT * BLOCK;
             const UNIT: usize = size_of::<$row>();
+            const DIRECT: bool = size_of::<$row>() == size_of::<$x>();
             $($more)*
+
+            #[target_feature(enable = "avx2")]
+            unsafe fn prepare(x: &[$x], to: *mut u8) {
+                let to = to.cast::<$row>();
+                for (i, x) in x.iter().enumerate() {
+                    // SAFETY: the caller's promise.
+                    unsafe { to.add(i).write(<$row>::from(*x)) };
+                }
+            }
 
             #[target_feature(enable = "avx2,f16c")]
             unsafe fn decode(
@@ -61,15 +70,15 @@ macro_rules! tile {
             }
 
             #[target_feature(enable = $features)]
-            unsafe fn add(chunk: &Chunk<'_>) {
+            unsafe fn add(chunk: &Chunk) {
                 /// With the number of rows known.
                 #[target_feature(enable = $features)]
                 #[inline]
-                unsafe fn add<const R: usize>(chunk: &Chunk<'_>) {
+                unsafe fn add<const R: usize>(chunk: &Chunk) {
                     // SAFETY: the caller promises room for R rows.
                     unsafe {
                         let waiting = load_sums::<R>(chunk);
-                        let row_sums = &chunk.row_sums[..R];
+                        let row_sums = core::slice::from_raw_parts(chunk.row_sums, R);
                         let sums = $products::<R>(
                             &chunk.segments,
                             chunk.panels,
@@ -98,7 +107,7 @@ macro_rules! tile {
 
             #[target_feature(enable = $features)]
             unsafe fn strip(
-                chunk: &Chunk<'_>,
+                chunk: &Chunk,
                 finish: &Finish<'_>,
                 rows: Range<usize>,
                 outputs: Range<usize>,
@@ -107,7 +116,7 @@ macro_rules! tile {
                 #[target_feature(enable = $features)]
                 #[inline]
                 unsafe fn tile<const R: usize>(
-                    chunk: &Chunk<'_>,
+                    chunk: &Chunk,
                     segments: &Segments,
                     row_sums: &[i32],
                 ) -> [[__m256; 2]; R] {
@@ -127,7 +136,7 @@ macro_rules! tile {
                 /// A strip with an epilogue known when compiling.
                 #[target_feature(enable = $features)]
                 unsafe fn strip<C: Common>(
-                    chunk: &Chunk<'_>,
+                    chunk: &Chunk,
                     finish: &Finish<'_>,
                     rows: Range<usize>,
                     first: usize,
@@ -135,9 +144,10 @@ macro_rules! tile {
                     let columns = Columns::<2>::new(finish, first);
                     let mut segments = chunk.segments;
                     for (i, row) in rows.clone().step_by(ROWS).enumerate() {
-                        let row_sums = &chunk.row_sums[i * ROWS..][..ROWS];
                         // SAFETY: the caller's promises.
                         unsafe {
+                            let row_sums = chunk.row_sums.add(i * ROWS);
+                            let row_sums = core::slice::from_raw_parts(row_sums, ROWS);
                             if rows.end - row >= ROWS {
                                 let sums = tile::<ROWS>(chunk, &segments, row_sums);
                                 for r in 0..ROWS {
@@ -153,7 +163,7 @@ macro_rules! tile {
                                 }
                             }
                         }
-                        segments.pointers = segments.pointers.wrapping_add(segments.count * ROWS);
+                        segments.pointers = segments.pointers.wrapping_add(ROWS);
                     }
                 }
 
@@ -185,44 +195,13 @@ tile!(F32, f32, f32, f32, products_f32, false, "avx2,fma", {
     fn in_place(codec: Codec) -> bool {
         codec == Codec::F32
     }
-
-    fn gather(x: &[f32], row: &mut [f32]) {
-        row.copy_from_slice(x);
-    }
 });
 
-tile!(I16, i16, i16, i16, products_i16, false, "avx2,fma", {
-    fn gather(x: &[i16], row: &mut [i16]) {
-        row.copy_from_slice(x);
-    }
-});
+tile!(I16, i16, i16, i16, products_i16, false, "avx2,fma", {});
 
-tile!(WideI8, i8, i16, i16, products_i16, true, "avx2,fma", {
-    const GATHER: bool = true;
-
-    fn gather(x: &[i8], row: &mut [i16]) {
-        for (row, x) in row.iter_mut().zip(x) {
-            *row = i16::from(*x);
-        }
-    }
-});
+tile!(WideI8, i8, i16, i16, products_i16, true, "avx2,fma", {});
 
 tile!(I8, i8, i8, i8, products_i8, true, "avx2,fma", {
-    #[inline(always)]
-    fn gather(x: &[i8], row: &mut [i8]) {
-        // Some twenty bytes: a call of memcpy costs more.
-        const LEN: usize = 8;
-        let last = x.len().checked_sub(LEN);
-        let (to, rest) = row.as_chunks_mut::<LEN>();
-        let (from, x_rest) = x.as_chunks::<LEN>();
-        to.copy_from_slice(from);
-        if let Some(last) = last {
-            row[last..].copy_from_slice(&x[last..]);
-        } else {
-            rest.iter_mut().zip(x_rest).for_each(|(to, x)| *to = *x);
-        }
-    }
-
     #[target_feature(enable = "avx2")]
     unsafe fn row_sums(segments: &Segments, sums: &mut [i32]) {
         let (ones, ones_16) = (_mm256_set1_epi8(1), _mm256_set1_epi16(1));
@@ -231,7 +210,7 @@ tile!(I8, i8, i8, i8, products_i8, true, "avx2,fma", {
             for segment in 0..segments.count {
                 // SAFETY: the row's pointer was written; it has len elements.
                 let x = unsafe {
-                    let x = *segments.pointers.add(segment * ROWS + r);
+                    let x = segments.row(r, segment);
                     core::slice::from_raw_parts(x.cast::<i8>(), segments.len)
                 };
                 let (vectors, rest) = x.as_chunks::<32>();
@@ -261,7 +240,7 @@ tile!(I8, i8, i8, i8, products_i8, true, "avx2,fma", {
 /// They are there.
 #[target_feature(enable = "avx2")]
 #[inline]
-pub(crate) unsafe fn load_sums<const R: usize>(chunk: &Chunk<'_>) -> [[__m256i; 2]; R] {
+pub(crate) unsafe fn load_sums<const R: usize>(chunk: &Chunk) -> [[__m256i; 2]; R] {
     let mut sums = [[_mm256_setzero_si256(); 2]; R];
     if !chunk.first {
         for (r, sums) in sums.iter_mut().enumerate() {
@@ -296,7 +275,7 @@ unsafe fn products_f32<const R: usize>(
     let mut weights = panels.cast::<f32>();
     for segment in 0..segments.count {
         // SAFETY: segment < count.
-        let x = unsafe { segments.get::<R, ROWS>(segment) };
+        let x = unsafe { segments.get::<R>(segment) };
         for k in 0..segments.len {
             // SAFETY: the panel has a row of 16 for every k of every segment.
             let w = unsafe { [_mm256_loadu_ps(weights), _mm256_loadu_ps(weights.add(8))] };
@@ -332,7 +311,7 @@ unsafe fn products_i16<const R: usize>(
     let mut weights = panels;
     for segment in 0..segments.count {
         // SAFETY: segment < count.
-        let x = unsafe { segments.get::<R, ROWS>(segment) };
+        let x = unsafe { segments.get::<R>(segment) };
         for pair in 0..segments.len / 2 {
             // SAFETY: the panel has 64 bytes for every two k of every segment.
             let w = unsafe { load_group(weights) };
@@ -401,7 +380,7 @@ unsafe fn products_i8<const R: usize>(
     let mut weights = panels;
     for segment in 0..segments.count {
         // SAFETY: segment < count.
-        let x = unsafe { segments.get::<R, ROWS>(segment) };
+        let x = unsafe { segments.get::<R>(segment) };
         let groups = segments.len / 4;
         let mut group = 0;
         while group < groups {

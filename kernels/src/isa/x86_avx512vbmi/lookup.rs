@@ -15,7 +15,7 @@
 
 use crate::epilogue::Finish;
 use crate::layout::{BLOCK, PANEL_BYTES, n12, t2};
-use crate::product::tiled::{Chunk, Part, Segments, Tile};
+use crate::product::tiled::{Chunk, Part, Tile};
 use crate::{Codec, Matrix};
 use core::arch::x86_64::*;
 use core::ops::Range;
@@ -36,18 +36,16 @@ pub(crate) enum N12 {}
 
 impl Tile for N12 {
     type X = i8;
-    type Row = i8;
     const ROWS: usize = ROWS;
     const BLOCKS: usize = BLOCKS;
     const STEP: usize = STEP;
     const GROUP: usize = BYTES;
     const UNIT: usize = BYTES / STEP;
+    const DIRECT: bool = false;
     const TABLES: bool = true;
 
-    fn gather(_: &[i8], _: &mut [i8]) {}
-
     #[target_feature(enable = "avx512f,avx512bw")]
-    unsafe fn tables(x: &[i8], tables: *mut u8) {
+    unsafe fn prepare(x: &[i8], tables: *mut u8) {
         // Bits of the index: side and sign of the first pair, of the second.
         // Byte n of quarter j takes activation 4 * j + side.
         let quarters = _mm512_setr_epi32(
@@ -118,7 +116,7 @@ impl Tile for N12 {
     }
 
     #[target_feature(enable = "avx512f,avx512bw,avx512vnni,avx512vbmi")]
-    unsafe fn add(chunk: &Chunk<'_>) {
+    unsafe fn add(chunk: &Chunk) {
         for from in (0..chunk.segments.rows).step_by(AT_ONCE) {
             // SAFETY: the caller's promises are the same; the tile has room for
             // ROWS rows even if it has fewer.
@@ -150,27 +148,6 @@ impl Tile for N12 {
     }
 }
 
-/// The tables of a segment from row `from` on, the last row's again where there
-/// are fewer than `R`.
-///
-/// # Safety
-///
-/// `segment` is below `count`, `from` below the number of rows.
-#[inline(always)]
-unsafe fn pointers<const R: usize>(
-    segments: &Segments,
-    segment: usize,
-    from: usize,
-) -> [*const u8; R] {
-    let mut rows = [core::ptr::null(); R];
-    for (r, row) in rows.iter_mut().enumerate() {
-        let at = segment * ROWS + (from + r).min(segments.rows - 1);
-        // SAFETY: the row is one of the segment's.
-        *row = unsafe { *segments.pointers.add(at) }.wrapping_add(segments.offset);
-    }
-    rows
-}
-
 /// Where a row's and block's sums are, in bytes.
 const fn place(row: usize, block: usize) -> usize {
     (row * BLOCKS + block) * BYTES
@@ -184,7 +161,7 @@ const fn place(row: usize, block: usize) -> usize {
 /// As for [`Tile::add`], with `B` blocks; `from` is below the number of rows, and
 /// `from + R` at most `ROWS`.
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni,avx512vbmi")]
-unsafe fn add<const R: usize, const B: usize>(chunk: &Chunk<'_>, from: usize) {
+unsafe fn add<const R: usize, const B: usize>(chunk: &Chunk, from: usize) {
     let ones = _mm512_set1_epi8(1);
     let mut sum = [[_mm512_setzero_si512(); B]; R];
     if !chunk.first {
@@ -199,7 +176,8 @@ unsafe fn add<const R: usize, const B: usize>(chunk: &Chunk<'_>, from: usize) {
     let mut panels = chunk.panels;
     for segment in 0..chunk.segments.count {
         // SAFETY: segment < count.
-        let tables = unsafe { pointers::<R>(&chunk.segments, segment, from) };
+        let tables: [_; R] =
+            core::array::from_fn(|r| unsafe { chunk.segments.row(from + r, segment) });
         for step in 0..chunk.segments.len / STEP {
             let mut index = [_mm512_setzero_si512(); B];
             for (b, index) in index.iter_mut().enumerate() {

@@ -41,22 +41,25 @@ macro_rules! tile {
     ($name:ident, $form:ident, $products:ident, $integer:literal, { $($more:item)* }) => {
         impl Tile for $name {
             type X = <avx2::$name as Tile>::X;
-            type Row = <avx2::$name as Tile>::Row;
             const ROWS: usize = ROWS;
             const BLOCKS: usize = BLOCKS;
             const STEP: usize = avx2::$name::STEP;
             const GROUP: usize = avx2::$name::GROUP;
             const UNIT: usize = avx2::$name::UNIT;
-            const GATHER: bool = avx2::$name::GATHER;
+            const DIRECT: bool = avx2::$name::DIRECT;
+            const PANELS: usize = 144 << 10;
+            const STRIP: usize = 512;
+            const WAITING: usize = Self::STRIP;
+            const IMAGE: usize = 256 << 10;
             $($more)*
 
             fn in_place(codec: Codec) -> bool {
                 avx2::$name::in_place(codec)
             }
 
-            #[inline(always)]
-            fn gather(x: &[Self::X], row: &mut [Self::Row]) {
-                avx2::$name::gather(x, row);
+            unsafe fn prepare(x: &[Self::X], to: *mut u8) {
+                // SAFETY: the caller's promises are the same.
+                unsafe { avx2::$name::prepare(x, to) };
             }
 
             #[target_feature(enable = "avx512f,avx512bw")]
@@ -72,7 +75,7 @@ macro_rules! tile {
             }
 
             #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
-            unsafe fn add(chunk: &Chunk<'_>) {
+            unsafe fn add(chunk: &Chunk) {
                 // SAFETY: the caller's promises are the same; a tile of fewer rows
                 // has room for ROWS all the same.
                 unsafe {
@@ -127,7 +130,7 @@ tile!(I8, Codes, add_i8, true, {
             let mut wide = _mm512_setzero_si512();
             for segment in 0..segments.count {
                 // SAFETY: segment < count, and the row's pointer was written.
-                let x = unsafe { *segments.pointers.add(segment * ROWS + r) };
+                let x = unsafe { segments.row(r, segment) };
                 for at in (0..whole).step_by(BYTES) {
                     // SAFETY: a row has len elements of a byte.
                     let x = unsafe { _mm512_loadu_si512(x.add(at).cast()) };
@@ -144,23 +147,6 @@ tile!(I8, Codes, add_i8, true, {
     }
 });
 
-/// The pointers of a segment's rows, the last one's again where there are fewer
-/// than `R`.
-///
-/// # Safety
-///
-/// `segment` is below `count`, `R` at most `ROWS`.
-#[inline(always)]
-unsafe fn pointers<const R: usize>(segments: &Segments, segment: usize) -> [*const u8; R] {
-    let mut rows = [core::ptr::null(); R];
-    for (r, row) in rows.iter_mut().enumerate() {
-        let at = segment * ROWS + r.min(segments.rows - 1);
-        // SAFETY: the row is one of the segment's.
-        *row = unsafe { *segments.pointers.add(at) }.wrapping_add(segments.offset);
-    }
-    rows
-}
-
 /// The sums that wait, a register for a row and block.
 ///
 /// # Safety
@@ -168,7 +154,7 @@ unsafe fn pointers<const R: usize>(segments: &Segments, segment: usize) -> [*con
 /// They are there, unless this is the first chunk.
 #[target_feature(enable = "avx512f")]
 #[inline]
-unsafe fn load_sums<const R: usize, const B: usize>(chunk: &Chunk<'_>) -> [[__m512i; B]; R] {
+unsafe fn load_sums<const R: usize, const B: usize>(chunk: &Chunk) -> [[__m512i; B]; R] {
     let mut sums = [[_mm512_setzero_si512(); B]; R];
     if !chunk.first {
         for (r, sums) in sums.iter_mut().enumerate() {
@@ -189,7 +175,7 @@ unsafe fn load_sums<const R: usize, const B: usize>(chunk: &Chunk<'_>) -> [[__m5
 /// There is room for it.
 #[target_feature(enable = "avx512f")]
 #[inline]
-unsafe fn store_sum(chunk: &Chunk<'_>, r: usize, b: usize, sum: __m512i) {
+unsafe fn store_sum(chunk: &Chunk, r: usize, b: usize, sum: __m512i) {
     // SAFETY: the caller's promise.
     unsafe { _mm512_storeu_si512(chunk.sums.add((r * BLOCKS + b) * BYTES).cast(), sum) };
 }
@@ -215,7 +201,7 @@ unsafe fn load_groups<const B: usize>(weights: *const u8, stride: usize) -> [__m
 ///
 /// As for [`Tile::add`], with room for `R` rows and with `B` blocks.
 #[target_feature(enable = "avx512f")]
-unsafe fn add_f32<const R: usize, const B: usize>(chunk: &Chunk<'_>) {
+unsafe fn add_f32<const R: usize, const B: usize>(chunk: &Chunk) {
     // SAFETY: the caller's promise.
     let waiting = unsafe { load_sums::<R, B>(chunk) };
     let mut sum = [[_mm512_setzero_ps(); B]; R];
@@ -227,7 +213,7 @@ unsafe fn add_f32<const R: usize, const B: usize>(chunk: &Chunk<'_>) {
     let mut weights = chunk.panels;
     for segment in 0..chunk.segments.count {
         // SAFETY: segment < count.
-        let x = unsafe { pointers::<R>(&chunk.segments, segment) };
+        let x = unsafe { chunk.segments.get::<R>(segment) };
         for k in 0..chunk.segments.len {
             // SAFETY: a panel has a row of 16 for every k of every segment.
             let w = unsafe { load_groups::<B>(weights, chunk.stride) };
@@ -253,13 +239,13 @@ unsafe fn add_f32<const R: usize, const B: usize>(chunk: &Chunk<'_>) {
 ///
 /// As for [`add_f32`].
 #[target_feature(enable = "avx512f,avx512vnni")]
-unsafe fn add_i16<const R: usize, const B: usize>(chunk: &Chunk<'_>) {
+unsafe fn add_i16<const R: usize, const B: usize>(chunk: &Chunk) {
     // SAFETY: the caller's promise.
     let mut sum = unsafe { load_sums::<R, B>(chunk) };
     let mut weights = chunk.panels;
     for segment in 0..chunk.segments.count {
         // SAFETY: segment < count.
-        let x = unsafe { pointers::<R>(&chunk.segments, segment) };
+        let x = unsafe { chunk.segments.get::<R>(segment) };
         for pair in 0..chunk.segments.len / 2 {
             // SAFETY: a panel has 64 bytes for every two k of every segment.
             let w = unsafe { load_groups::<B>(weights, chunk.stride) };
@@ -288,13 +274,13 @@ unsafe fn add_i16<const R: usize, const B: usize>(chunk: &Chunk<'_>) {
 ///
 /// As for [`add_f32`].
 #[target_feature(enable = "avx512f,avx512vnni")]
-unsafe fn add_i8<const R: usize, const B: usize>(chunk: &Chunk<'_>) {
+unsafe fn add_i8<const R: usize, const B: usize>(chunk: &Chunk) {
     // SAFETY: the caller's promise.
     let mut sum = unsafe { load_sums::<R, B>(chunk) };
     let mut weights = chunk.panels;
     for segment in 0..chunk.segments.count {
         // SAFETY: segment < count.
-        let x = unsafe { pointers::<R>(&chunk.segments, segment) };
+        let x = unsafe { chunk.segments.get::<R>(segment) };
         for group in 0..chunk.segments.len / 4 {
             // SAFETY: a panel has 64 bytes for every four k of every segment.
             let w = unsafe { load_groups::<B>(weights, chunk.stride) };
@@ -312,7 +298,9 @@ unsafe fn add_i8<const R: usize, const B: usize>(chunk: &Chunk<'_>) {
     for (r, sum) in sum.into_iter().enumerate() {
         for (b, mut sum) in sum.into_iter().enumerate() {
             if chunk.last {
-                sum = _mm512_sub_epi32(sum, _mm512_set1_epi32(chunk.row_sums[r]));
+                // SAFETY: ROWS of them.
+                let row_sum = unsafe { *chunk.row_sums.add(r) };
+                sum = _mm512_sub_epi32(sum, _mm512_set1_epi32(row_sum));
             }
             // SAFETY: the caller's promise.
             unsafe { store_sum(chunk, r, b, sum) };

@@ -32,11 +32,7 @@ tile!(
     products_i16,
     false,
     "avx2,fma,avxvnni",
-    {
-        fn gather(x: &[i16], row: &mut [i16]) {
-            avx2::I16::gather(x, row);
-        }
-    }
+    {}
 );
 
 tile!(
@@ -47,21 +43,10 @@ tile!(
     products_i16,
     true,
     "avx2,fma,avxvnni",
-    {
-        const GATHER: bool = true;
-
-        fn gather(x: &[i8], row: &mut [i16]) {
-            avx2::WideI8::gather(x, row);
-        }
-    }
+    {}
 );
 
 tile!(I8, i8, i8, i8, products_i8, true, "avx2,fma,avxvnni", {
-    #[inline(always)]
-    fn gather(x: &[i8], row: &mut [i8]) {
-        avx2::I8::gather(x, row);
-    }
-
     unsafe fn row_sums(segments: &Segments, sums: &mut [i32]) {
         // SAFETY: the caller's promises are the same, and so are the rows.
         unsafe { avx2::I8::row_sums(segments, sums) };
@@ -86,7 +71,7 @@ unsafe fn products_i16<const R: usize>(
     let mut weights = panels;
     for segment in 0..segments.count {
         // SAFETY: segment < count.
-        let x = unsafe { segments.get::<R, ROWS>(segment) };
+        let x = unsafe { segments.get::<R>(segment) };
         for pair in 0..segments.len / 2 {
             // SAFETY: the panel has 64 bytes for every two k of every segment.
             let w = unsafe { load_group(weights) };
@@ -122,7 +107,7 @@ unsafe fn products_i8<const R: usize>(
     let mut weights = panels;
     for segment in 0..segments.count {
         // SAFETY: segment < count.
-        let x = unsafe { segments.get::<R, ROWS>(segment) };
+        let x = unsafe { segments.get::<R>(segment) };
         for group in 0..segments.len / 4 {
             // SAFETY: the panel has 64 bytes for every four k of every segment.
             let w = unsafe { load_group(weights) };

@@ -118,7 +118,7 @@ tile!("sse4.1,ssse3", Sse41, I8: i8 => i8, ROWS, Codes, add_integers::<Sse41, Na
             for segment in 0..segments.count {
                 // SAFETY: the row's pointer was written; it has len elements.
                 let x = unsafe {
-                    let x = *segments.pointers.add(segment * ROWS + r);
+                    let x = segments.row(r, segment);
                     core::slice::from_raw_parts(x.cast::<i8>(), segments.len)
                 };
                 *sum += x.iter().map(|x| i32::from(*x)).sum::<i32>();

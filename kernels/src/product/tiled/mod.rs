@@ -1,0 +1,571 @@
+//! The product of every SIMD variant: decoded panels, and a tile of a few output
+//! rows by a few blocks of outputs. What differs between instruction sets is a
+//! [`Tile`]; this is the loop around it.
+//!
+//! ```text
+//! for each strip of output rows:
+//!     make the image of the input that it reads    // unless tiles read the input itself
+//!     for each BLOCKS blocks of a group:
+//!         for each chunk of k:
+//!             decode the chunk's panels
+//!             for each tile of ROWS rows: add the chunk's products
+//!         epilogue
+//! ```
+//!
+//! What a tile reads are *segments*: activations of a line of the kernel, or of
+//! one tap, that follow each other. An output row begins at an address of its own;
+//! how far its segments are from there is the same for all rows. That takes an
+//! [`image`] of the input with zeros around it, unless the kernel never reaches
+//! beyond the input. Copying it costs little beside the products, and brings the
+//! activations into the form that a tile multiplies, or looks sums up in.
+//!
+//! A segment that is no multiple of a tile's `STEP` is read to the next multiple;
+//! the weights there are 0.
+
+use self::plan::Plan;
+use super::{Problem, Rows, Size, Split};
+use crate::epilogue::Finish;
+use crate::par::{SCRATCH_ALIGN, Shared, each_once};
+use crate::{Codec, Ctx, Matrix};
+use core::ops::Range;
+
+mod image;
+mod plan;
+
+/// What one instruction set does with one kind of activations and weights.
+pub(crate) trait Tile {
+    /// Elements of the input.
+    type X: Copy + Sync;
+
+    /// Output rows of a tile.
+    const ROWS: usize;
+    /// Blocks of 16 outputs of a tile.
+    const BLOCKS: usize;
+    /// k values of a group.
+    const STEP: usize;
+    /// Bytes of a group of 16 outputs in a panel.
+    const GROUP: usize;
+    /// Bytes of an activation in what segments point to.
+    const UNIT: usize;
+    /// Whether segments may point to the input itself.
+    const DIRECT: bool;
+    /// Whether activations become tables in which sums are looked up.
+    const TABLES: bool = false;
+    /// The byte of which an image's zeros consist.
+    const ZERO: u8 = 0;
+    /// Bytes of a chunk's panels at most, so that they and the rows they meet stay
+    /// in a cache.
+    const PANELS: usize = 18 << 10;
+    /// Rows of a strip at most: more of them decode panels less often. One tile is
+    /// always possible.
+    const STRIP: usize = 192;
+    /// The same where sums wait for further chunks.
+    const WAITING: usize = 48;
+    /// Bytes of an image at most.
+    const IMAGE: usize = 128 << 10;
+
+    /// Whether blocks of this codec are panels already.
+    fn in_place(_: Codec) -> bool {
+        false
+    }
+
+    /// Brings a run of the input into the form in which segments have it.
+    ///
+    /// # Safety
+    ///
+    /// The CPU has what the variant needs; `to` has room for `UNIT` bytes for each
+    /// element, and begins at a multiple of `UNIT`.
+    unsafe fn prepare(x: &[Self::X], to: *mut u8);
+
+    /// Decodes some taps and some channels of a block to a panel: `taps *
+    /// channels` values of k without filler between taps, then weights of 0 up to
+    /// a multiple of `STEP`.
+    ///
+    /// # Safety
+    ///
+    /// The CPU has what the variant needs; `block` is a block of the array,
+    /// `part` lies in it, its channels begin at a multiple of 16, and `panel`
+    /// has room.
+    unsafe fn decode(codec: Codec, matrix: &Matrix, block: &[u8], part: &Part, panel: *mut u8);
+
+    /// What [`add`](Self::add) needs to know of each row's activations, for a
+    /// whole segment list.
+    ///
+    /// # Safety
+    ///
+    /// The CPU has what the variant needs; `segments` hold what they say.
+    unsafe fn row_sums(_segments: &Segments, _sums: &mut [i32]) {}
+
+    /// Adds a chunk's products to the sums of a tile.
+    ///
+    /// # Safety
+    ///
+    /// The CPU has what the variant needs; everything in `chunk` is as it says.
+    unsafe fn add(chunk: &Chunk);
+
+    /// Computes all rows of a strip at once, epilogue included, where the tile has
+    /// a faster way than [`add`](Self::add) and [`finish`](Self::finish) one after
+    /// the other; otherwise does nothing and returns false. `chunk` is that of the
+    /// strip's first tile, first and last of its product; the rows of the next tile
+    /// and their sums follow `ROWS` further on.
+    ///
+    /// # Safety
+    ///
+    /// As for [`add`](Self::add) and [`finish`](Self::finish).
+    unsafe fn strip(
+        _chunk: &Chunk,
+        _finish: &Finish<'_>,
+        _rows: Range<usize>,
+        _outputs: Range<usize>,
+    ) -> bool {
+        false
+    }
+
+    /// The epilogue of `rows` x `outputs`; `sums` has rows of `BLOCKS * 16` of
+    /// what [`add`](Self::add) leaves after the last chunk.
+    ///
+    /// # Safety
+    ///
+    /// The CPU has what the variant needs; no other task has these elements.
+    unsafe fn finish(
+        finish: &Finish<'_>,
+        rows: Range<usize>,
+        outputs: Range<usize>,
+        sums: *mut f32,
+    );
+}
+
+/// Some of a block's weights.
+pub(crate) struct Part {
+    pub(crate) taps: Range<usize>,
+    pub(crate) channels: Range<usize>,
+}
+
+/// The activations of a tile's rows.
+#[derive(Clone, Copy)]
+pub(crate) struct Segments {
+    /// Where each of `ROWS` rows begins; those beyond the tile's are the last one
+    /// again.
+    pub(crate) pointers: *const *const u8,
+    /// How many bytes each segment is further on.
+    pub(crate) offsets: *const usize,
+    /// How many segments.
+    pub(crate) count: usize,
+    /// Where in each segment to begin, in bytes.
+    pub(crate) offset: usize,
+    /// Activations of each from there, a multiple of `STEP`.
+    pub(crate) len: usize,
+    /// Rows.
+    pub(crate) rows: usize,
+}
+
+impl Segments {
+    /// The first `R` rows of one segment.
+    ///
+    /// # Safety
+    ///
+    /// `segment` is below `count`, `R` at most `ROWS`.
+    #[inline(always)]
+    pub(crate) unsafe fn get<const R: usize>(&self, segment: usize) -> [*const u8; R] {
+        // SAFETY: the caller's promise.
+        core::array::from_fn(|r| unsafe { self.row(r, segment) })
+    }
+
+    /// A row of one segment.
+    ///
+    /// # Safety
+    ///
+    /// `segment` is below `count`, `row` below `ROWS`.
+    #[inline(always)]
+    pub(crate) unsafe fn row(&self, row: usize, segment: usize) -> *const u8 {
+        // SAFETY: ROWS pointers and `count` offsets.
+        unsafe { (*self.pointers.add(row)).wrapping_add(*self.offsets.add(segment) + self.offset) }
+    }
+}
+
+/// What a tile adds up in one call.
+pub(crate) struct Chunk {
+    pub(crate) segments: Segments,
+    /// The first block's panel, and the bytes from one block's to the next's.
+    pub(crate) panels: *const u8,
+    pub(crate) stride: usize,
+    /// Blocks, at most `BLOCKS`.
+    pub(crate) blocks: usize,
+    /// Of each of `ROWS` rows.
+    pub(crate) row_sums: *const i32,
+    /// `ROWS * BLOCKS` times 64 bytes: what a tile likes between chunks, and
+    /// after the last one `[rows][BLOCKS * 16]` sums as its `finish` takes them.
+    pub(crate) sums: *mut u8,
+    /// Whether this is the first chunk: `sums` are undefined.
+    pub(crate) first: bool,
+    /// Whether this is the last chunk.
+    pub(crate) last: bool,
+}
+
+/// Scratch bytes for this many threads; `usize::MAX` where that overflows.
+pub(crate) fn scratch<T: Tile, R: Rows>(size: &Size, rows: &R, threads: usize) -> usize {
+    Plan::new::<T, R>(size, rows, threads)
+        .and_then(|plan| plan.task.checked_mul(plan.split.tasks))
+        .unwrap_or(usize::MAX)
+}
+
+/// Computes the product.
+///
+/// # Safety
+///
+/// The CPU has what `T` needs.
+pub(crate) unsafe fn run<T: Tile, R: Rows>(
+    ctx: &mut Ctx<'_>,
+    problem: &Problem<'_, R>,
+    x: &[T::X],
+) {
+    let Some(plan) = Plan::new::<T, R>(&problem.size, &problem.rows, ctx.threads()) else {
+        return;
+    };
+    let scratch = Shared::new(&mut *ctx.scratch);
+    each_once(ctx.par, plan.split.tasks, &|i| {
+        // SAFETY: every task has a range of its own, and `each_once` runs a task
+        // no more than once.
+        let scratch = unsafe { scratch.part(i * plan.task..(i + 1) * plan.task) };
+        if scratch.len() < plan.task || !scratch.as_ptr().addr().is_multiple_of(SCRATCH_ALIGN) {
+            return;
+        }
+        let task: Task<'_, T, R> = Task {
+            problem,
+            plan: &plan,
+            x,
+            scratch: scratch.as_mut_ptr(),
+        };
+        let (units, rows) = plan.split.share(i);
+        // SAFETY: the caller's promise.
+        unsafe { task.run(units, rows) };
+    });
+}
+
+/// One task, with its scratch laid out as the plan says.
+struct Task<'a, T: Tile, R> {
+    problem: &'a Problem<'a, R>,
+    plan: &'a Plan,
+    x: &'a [T::X],
+    scratch: *mut u8,
+}
+
+impl<T: Tile, R: Rows> Task<'_, T, R> {
+    /// A part of scratch.
+    fn part<P>(&self, at: usize) -> *mut P {
+        // SAFETY: the plan's parts lie within scratch, at multiples of ALIGN.
+        unsafe { self.scratch.add(at).cast() }
+    }
+
+    /// # Safety
+    ///
+    /// The CPU has what `T` needs.
+    unsafe fn run(&self, units: Range<usize>, rows: Range<usize>) {
+        let (plan, blocks) = (self.plan, self.problem.size.matrix.blocks());
+        for segment in 0..plan.segments {
+            let offset = plan.offset(segment * plan.taps) * T::UNIT;
+            // SAFETY: the part has room for every segment.
+            unsafe { self.part::<usize>(plan.offsets).add(segment).write(offset) };
+        }
+        let mut first = units.start;
+        while first < units.end {
+            let end = ((first / blocks + 1) * blocks).min(units.end);
+            let mut left = rows.clone();
+            while !left.is_empty() {
+                let strip = plan.strip(&left);
+                left.start = strip.end;
+                // SAFETY: the caller's promise; the units are of one group and
+                // the strip is one of the plan's.
+                unsafe { self.strip(first..end, strip) };
+            }
+            first = end;
+        }
+    }
+
+    /// A strip of output rows for units of one group.
+    ///
+    /// # Safety
+    ///
+    /// As for [`run`](Self::run).
+    unsafe fn strip(&self, units: Range<usize>, rows: Range<usize>) {
+        let plan = self.plan;
+        let (group, _) = self.problem.locate(units.start);
+        // SAFETY: the caller's promise.
+        let there = unsafe {
+            if plan.direct {
+                self.point(rows.clone(), group)
+            } else {
+                self.prepare(rows.clone(), group);
+                true
+            }
+        };
+        if !there {
+            return;
+        }
+        let row_sums = self.part::<i32>(plan.row_sums);
+        for (i, tile) in self.tiles(rows.clone()).enumerate() {
+            // SAFETY: the part has a sum for every row of every tile of a strip;
+            // the pointers were just written.
+            unsafe {
+                let last = self.pointer(i * T::ROWS + tile.len() - 1).read();
+                for r in tile.len()..T::ROWS {
+                    self.pointer(i * T::ROWS + r).write(last);
+                }
+                let sums = row_sums.add(i * T::ROWS);
+                sums.write_bytes(0, T::ROWS);
+                let sums = core::slice::from_raw_parts_mut(sums, T::ROWS);
+                T::row_sums(&self.segments(i, tile.len()), sums);
+            }
+        }
+        // As many tiles of blocks as that takes, but of like size.
+        let groups = units.len().div_ceil(T::BLOCKS);
+        for g in 0..groups {
+            let at = |g: usize| units.start + units.len() * g / groups;
+            // SAFETY: the caller's promise; at most BLOCKS units.
+            unsafe { self.blocks(at(g)..at(g + 1), rows.clone()) };
+        }
+    }
+
+    /// The tiles of a strip.
+    fn tiles(&self, rows: Range<usize>) -> impl Iterator<Item = Range<usize>> {
+        let end = rows.end;
+        rows.step_by(T::ROWS)
+            .map(move |first| first..end.min(first + T::ROWS))
+    }
+
+    /// A strip of output rows for at most `BLOCKS` units, in chunks of k.
+    ///
+    /// # Safety
+    ///
+    /// As for [`run`](Self::run); the strip's pointers are there.
+    unsafe fn blocks(&self, units: Range<usize>, rows: Range<usize>) {
+        let (plan, size) = (self.plan, &self.problem.size);
+        let [chunk_segments, chunk_len] = plan.chunk;
+        let single = plan.chunk == [plan.segments, plan.len];
+        let (first_output, _) = self.problem.outputs(units.start);
+        let (last_output, outputs) = self.problem.outputs(units.end - 1);
+        let outputs = first_output..last_output + outputs;
+        let finish = &self.problem.finish;
+        for segment in (0..plan.segments).step_by(chunk_segments) {
+            for from in (0..plan.len).step_by(chunk_len) {
+                let count = chunk_segments.min(plan.segments - segment);
+                let len = chunk_len.min(plan.len - from);
+                let (panels, stride) = if T::in_place(size.codec) {
+                    let at = (segment * plan.len + from) / T::STEP * T::GROUP;
+                    let block = self.problem.block(units.start);
+                    (block[at..].as_ptr(), block.len())
+                } else {
+                    for (i, unit) in units.clone().enumerate() {
+                        let at = i * plan.panel;
+                        // SAFETY: the caller's promise.
+                        unsafe { self.decode(unit, segment..segment + count, from, len, at) };
+                    }
+                    (self.part::<u8>(0).cast_const(), plan.panel)
+                };
+                let chunk = |i: usize, rows: usize| {
+                    let mut segments = self.segments(i, rows);
+                    segments.offsets = segments.offsets.wrapping_add(segment);
+                    (segments.count, segments.len) = (count, len);
+                    segments.offset = from * T::UNIT;
+                    let waiting = if single { 0 } else { i };
+                    Chunk {
+                        segments,
+                        panels,
+                        stride,
+                        blocks: units.len(),
+                        row_sums: self.part::<i32>(plan.row_sums).wrapping_add(i * T::ROWS),
+                        sums: self.part(plan.sums + waiting * T::ROWS * T::BLOCKS * plan::SUMS),
+                        first: segment == 0 && from == 0,
+                        last: segment + count == plan.segments && from + len == plan.len,
+                    }
+                };
+                // SAFETY: panels and segments were just made; the promises of the
+                // caller.
+                unsafe {
+                    let first = chunk(0, T::ROWS.min(rows.len()));
+                    if single && T::strip(&first, finish, rows.clone(), outputs.clone()) {
+                        continue;
+                    }
+                    for (i, tile) in self.tiles(rows.clone()).enumerate() {
+                        let chunk = chunk(i, tile.len());
+                        T::add(&chunk);
+                        if chunk.last {
+                            T::finish(finish, tile, outputs.clone(), chunk.sums.cast());
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Decodes elements `from..from + len` of some segments of a unit to the panel
+    /// at `at`.
+    ///
+    /// # Safety
+    ///
+    /// As for [`run`](Self::run); the panel is one of the plan's.
+    unsafe fn decode(
+        &self,
+        unit: usize,
+        segments: Range<usize>,
+        from: usize,
+        len: usize,
+        at: usize,
+    ) {
+        let (plan, size) = (self.plan, &self.problem.size);
+        let block = self.problem.block(unit);
+        // Part of a segment is part of the channels of one tap.
+        let end = size.matrix.channels.min(from + len);
+        let channels = if len == plan.len {
+            0..size.matrix.channels
+        } else {
+            from..end
+        };
+        let whole = plan.taps * size.matrix.channels == plan.len;
+        // Segments that nothing fills up follow each other without gaps.
+        let together = if whole { segments.len() } else { 1 };
+        for first in segments.clone().step_by(together) {
+            let part = Part {
+                taps: first * plan.taps..(first + together) * plan.taps,
+                channels: channels.clone(),
+            };
+            let at = at + (first - segments.start) * len / T::STEP * T::GROUP;
+            // SAFETY: the caller's promise.
+            unsafe { T::decode(size.codec, &size.matrix, block, &part, self.part(at)) };
+        }
+    }
+
+    /// The whole segments of tile `i` of a strip.
+    fn segments(&self, i: usize, rows: usize) -> Segments {
+        Segments {
+            pointers: self.pointer(i * T::ROWS).cast_const(),
+            offsets: self.part::<usize>(self.plan.offsets).cast_const(),
+            count: self.plan.segments,
+            offset: 0,
+            len: self.plan.len,
+            rows,
+        }
+    }
+
+    /// Where the pointer of a row of the strip lies.
+    fn pointer(&self, row: usize) -> *mut *const u8 {
+        self.part::<*const u8>(self.plan.pointers).wrapping_add(row)
+    }
+
+    /// Points into the input; tells whether all of it is there.
+    ///
+    /// # Safety
+    ///
+    /// As for [`run`](Self::run), with a plan that reads the input itself; the rows
+    /// are a strip's.
+    unsafe fn point(&self, rows: Range<usize>, group: usize) -> bool {
+        let (plan, source) = (self.plan, &self.plan.source);
+        let [down, across] = source.axes;
+        let reach = plan.offset(self.problem.size.matrix.taps - 1) + source.channels;
+        let start = self.x.as_ptr().cast::<u8>();
+        let mut row = 0;
+        for line in self.lines(rows) {
+            let first = source.input_start(line.image, group)
+                + line.number * down.step * plan.steps[1]
+                + line.outputs.start * across.step * plan.steps[0];
+            let last = first + (line.outputs.len() - 1) * across.step * plan.steps[0];
+            if last.checked_add(reach).is_none_or(|end| end > self.x.len()) {
+                return false;
+            }
+            for i in 0..line.outputs.len() {
+                let at = first + i * across.step * plan.steps[0];
+                // SAFETY: the part has room for every row of a strip.
+                unsafe {
+                    self.pointer(row + i)
+                        .write(start.wrapping_add(at * T::UNIT))
+                };
+            }
+            row += line.outputs.len();
+        }
+        true
+    }
+
+    /// Makes the image of a strip and points into it.
+    ///
+    /// # Safety
+    ///
+    /// As for [`run`](Self::run), with a plan that needs an image; the rows are a
+    /// strip's.
+    unsafe fn prepare(&self, rows: Range<usize>, group: usize) {
+        let (plan, source) = (self.plan, &self.plan.source);
+        let [down, across] = source.axes;
+        let start = self.part::<u8>(plan.image);
+        // Of the image that lines are of: its number, how many lines are there, and
+        // the place down that the next one is.
+        let (mut image, mut done, mut next) = (usize::MAX, 0, 0);
+        let mut row = 0;
+        for line in self.lines(rows) {
+            let top = line.number * down.step;
+            if line.image != image {
+                (image, next) = (line.image, top);
+            }
+            // Places that no output reads have room too.
+            let left = line.outputs.start * across.step;
+            let places = (line.outputs.len() - 1) * across.step + across.reach();
+            (done, next) = (done + top.saturating_sub(next), next.max(top));
+            while next < top + down.reach() {
+                let mut at = done * plan.steps[1];
+                source.line(
+                    self.x,
+                    [image, group],
+                    next,
+                    left..left + places,
+                    |x, len| {
+                        if (at + len) * T::UNIT <= plan.image_len {
+                            // SAFETY: that lies within the image.
+                            unsafe {
+                                let to = start.add(at * T::UNIT);
+                                match x {
+                                    Some(x) => T::prepare(x, to),
+                                    None => to.write_bytes(T::ZERO, len * T::UNIT),
+                                }
+                            }
+                        }
+                        at += len;
+                    },
+                );
+                (done, next) = (done + 1, next + 1);
+            }
+            let first = (done - down.reach()) * plan.steps[1];
+            for i in 0..line.outputs.len() {
+                let at = first + i * across.step * plan.steps[0];
+                let pointer = start.wrapping_add(at * T::UNIT).cast_const();
+                // SAFETY: the part has room for every row of a strip.
+                unsafe { self.pointer(row + i).write(pointer) };
+            }
+            row += line.outputs.len();
+        }
+    }
+
+    /// The lines of output that some rows are of.
+    fn lines(&self, rows: Range<usize>) -> impl Iterator<Item = Line> {
+        let [height, width] = self.plan.source.axes.map(|axis| axis.outputs);
+        let mut left = rows;
+        core::iter::from_fn(move || {
+            if left.is_empty() {
+                return None;
+            }
+            let (line, x) = (left.start / width, left.start % width);
+            let end = width.min(x + left.len());
+            left.start += end - x;
+            Some(Line {
+                image: line / height,
+                number: line % height,
+                outputs: x..end,
+            })
+        })
+    }
+}
+
+/// Some of the outputs of a line.
+struct Line {
+    image: usize,
+    /// Of the line in its image.
+    number: usize,
+    outputs: Range<usize>,
+}

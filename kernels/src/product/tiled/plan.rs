@@ -1,0 +1,211 @@
+//! How a product is cut into strips and chunks, and where the parts of a task's
+//! scratch begin.
+
+use super::image::Source;
+use super::{Split, Tile};
+use crate::Matrix;
+use crate::layout::BLOCK;
+use crate::par::SCRATCH_ALIGN as ALIGN;
+use crate::product::{Rows, Size};
+use core::ops::Range;
+
+/// Bytes that a tile keeps of the sums of a row and a block.
+pub(super) const SUMS: usize = 4 * BLOCK;
+
+/// A plan; lengths and distances are counted in elements where not said otherwise.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Plan {
+    pub(super) split: Split,
+    pub(super) source: Source,
+    /// Whether tiles read the input itself rather than an image of it.
+    pub(super) direct: bool,
+    /// From a place to the next one, across and down.
+    pub(super) steps: [usize; 2],
+    /// How many segments, the taps of each, and its length with what fills it up
+    /// to a multiple of `STEP`.
+    pub(super) segments: usize,
+    pub(super) taps: usize,
+    pub(super) len: usize,
+    /// Segments of a chunk, and elements of each: either all segments' lengths
+    /// or a single segment's part.
+    pub(super) chunk: [usize; 2],
+    /// Rows of a strip at most, what they are a multiple of, and whether a strip
+    /// lies in one output line.
+    strip: usize,
+    unit: usize,
+    within_line: bool,
+    /// Bytes of a block's decoded panel of a chunk.
+    pub(super) panel: usize,
+    /// Where these begin in scratch.
+    pub(super) sums: usize,
+    pub(super) pointers: usize,
+    pub(super) row_sums: usize,
+    pub(super) offsets: usize,
+    pub(super) image: usize,
+    /// Bytes of the image, and of a task's scratch.
+    pub(super) image_len: usize,
+    pub(super) task: usize,
+}
+
+/// Appends a part of `count * each` bytes to scratch; tells where it begins.
+fn part(end: &mut usize, count: usize, each: usize) -> Option<usize> {
+    let start = *end;
+    *end = count
+        .checked_mul(each)?
+        .checked_add(start)?
+        .checked_next_multiple_of(ALIGN)?;
+    Some(start)
+}
+
+impl Plan {
+    /// `None` where the scratch's size overflows.
+    pub(super) fn new<T: Tile, R: Rows>(size: &Size, rows: &R, threads: usize) -> Option<Plan> {
+        let shape = rows.shape(size.rows);
+        let source = Source::new(&shape, &size.matrix);
+        let Matrix { taps, channels, .. } = size.matrix;
+        let blocks = T::BLOCKS.min(size.matrix.blocks());
+        // Elements of k whose panels fit the budget.
+        let fitting = T::PANELS * T::STEP / (T::GROUP * blocks);
+
+        // A line of the kernel is one segment where it lies together and its
+        // panels fit.
+        let [_, across] = source.axes;
+        let whole = across.kernel.checked_mul(channels)?;
+        let together = |alone: bool| {
+            let adjacent = alone && across.dilation == 1 && !across.backwards;
+            let fits = whole.checked_next_multiple_of(T::STEP);
+            (across.kernel == 1 || adjacent) && fits.is_some_and(|len| len <= fitting)
+        };
+        let cut = |together: bool| {
+            let taps = if together { across.kernel } else { 1 };
+            (taps, taps * channels)
+        };
+        let (segment_taps, len) = cut(together(size.matrix.groups == 1));
+        let direct = T::DIRECT && source.is_input() && len.is_multiple_of(T::STEP);
+        let (segment_taps, len) = if direct {
+            (segment_taps, len)
+        } else {
+            cut(together(true))
+        };
+        let segments = taps / segment_taps;
+        let len = len.checked_next_multiple_of(T::STEP)?;
+        let chunk = match fitting / len {
+            0 => [1, len.min((fitting / BLOCK).max(1) * BLOCK)],
+            whole => {
+                // As many chunks as that takes, but of like size.
+                let chunks = segments.div_ceil(whole);
+                [segments.div_ceil(chunks), len]
+            }
+        };
+        let single = chunk == [segments, len];
+        let most = if single { T::STRIP } else { T::WAITING }.next_multiple_of(T::ROWS);
+
+        let mut plan = Plan {
+            split: Split::new(size, threads, T::ROWS),
+            source,
+            direct,
+            steps: source.input_steps(),
+            segments,
+            taps: segment_taps,
+            len,
+            chunk,
+            strip: most.min(size.rows.checked_next_multiple_of(T::ROWS)?),
+            unit: T::ROWS,
+            within_line: false,
+            panel: (chunk[0].checked_mul(chunk[1])? / T::STEP).checked_mul(T::GROUP)?,
+            sums: 0,
+            pointers: 0,
+            row_sums: 0,
+            offsets: 0,
+            image: 0,
+            image_len: 0,
+            task: 0,
+        };
+        if !direct {
+            plan.cut_image::<T>(size, threads, shape.batch)?;
+        }
+
+        let panels = if T::in_place(size.codec) {
+            0
+        } else {
+            plan.panel
+        };
+        let strip_tiles = plan.strip.div_ceil(T::ROWS);
+        let waiting_tiles = if single { 1 } else { strip_tiles };
+        // A tile that is not full has as many places; strips are cut into tiles of
+        // like size.
+        let strip_rows = strip_tiles * T::ROWS;
+        let end = &mut plan.task;
+        part(end, panels, blocks)?;
+        plan.sums = part(end, waiting_tiles * T::ROWS, T::BLOCKS * SUMS)?;
+        plan.pointers = part(end, strip_rows, size_of::<*const u8>())?;
+        plan.row_sums = part(end, strip_rows, size_of::<i32>())?;
+        plan.offsets = part(end, segments, size_of::<usize>())?;
+        plan.image = part(end, plan.image_len, 1)?;
+        Some(plan)
+    }
+
+    /// Chooses strips whose image stays small: some lines of output, or a part of
+    /// one.
+    fn cut_image<T: Tile>(&mut self, size: &Size, threads: usize, batch: usize) -> Option<()> {
+        let [down, across] = self.source.axes;
+        let pixel = self.source.channels;
+        // Tiles read up to STEP elements at once, behind the last row too.
+        let bytes = |lines: usize, width: usize| {
+            let width = width.checked_mul(pixel)?;
+            let len = lines.checked_mul(width)?.checked_add(T::STEP)?;
+            len.checked_mul(T::UNIT)
+        };
+        // The lines under some lines of output, for every image that they are of.
+        let lines = |outputs: usize| {
+            let images = batch.min((outputs - 1) / down.outputs + 2);
+            let more = down.reach().saturating_sub(down.step);
+            let steps = outputs.checked_mul(down.step)?;
+            steps.checked_add(images.checked_mul(more)?)
+        };
+        let all_lines = batch.checked_mul(down.outputs)?;
+        let width = across.places(across.outputs)?;
+        let mut count = (self.strip / across.outputs).min(all_lines);
+        while count > 1 && bytes(lines(count)?, width)? > T::IMAGE {
+            count -= 1;
+        }
+        let fits = |count: usize| Some(bytes(lines(count)?, width)? <= T::IMAGE);
+        if count > 0 && all_lines > 1 && (count > 1 || fits(count)?) {
+            self.unit = across.outputs;
+            self.strip = count * across.outputs;
+            self.split = Split::new(size, threads, self.unit);
+            self.image_len = bytes(lines(count)?, width)?;
+            self.steps = [pixel, width.checked_mul(pixel)?];
+            return Some(());
+        }
+        self.within_line = true;
+        let wide = |strip: usize| bytes(down.reach(), across.places(strip.min(across.outputs))?);
+        while self.strip > T::ROWS && wide(self.strip)? > T::IMAGE {
+            self.strip = (self.strip / 2).next_multiple_of(T::ROWS);
+        }
+        let width = across.places(self.strip.min(across.outputs))?;
+        self.image_len = wide(self.strip)?;
+        self.steps = [pixel, width.checked_mul(pixel)?];
+        Some(())
+    }
+
+    /// The strip at the start of these rows: as few strips as possible, of like
+    /// size.
+    pub(super) fn strip(&self, rows: &Range<usize>) -> Range<usize> {
+        let mut left = rows.len();
+        if self.within_line {
+            let [_, across] = self.source.axes;
+            left = left.min(across.outputs - rows.start % across.outputs);
+        }
+        let strips = left.div_ceil(self.strip);
+        let alike = left.div_ceil(strips).next_multiple_of(self.unit);
+        rows.start..rows.start + alike.min(self.strip).min(left)
+    }
+
+    /// How far tap `tap` lies from the first place of an output.
+    pub(super) fn offset(&self, tap: usize) -> usize {
+        let [down, across] = self.source.axes;
+        let (y, x) = (tap / across.kernel, tap % across.kernel);
+        down.tap(y) * self.steps[1] + across.tap(x) * self.steps[0]
+    }
+}
