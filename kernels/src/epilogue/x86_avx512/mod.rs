@@ -165,7 +165,7 @@ impl<'a, const N: usize, const U: usize> Columns<'a, N, U> {
     ///
     /// As for [`x86_avx512_rows`](Finish::x86_avx512_rows).
     #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
-    unsafe fn rows<const INTEGER: bool>(
+    pub(crate) unsafe fn rows<const INTEGER: bool>(
         &self,
         rows: Range<usize>,
         sums: *const i32,

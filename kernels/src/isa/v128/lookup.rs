@@ -34,6 +34,7 @@ macro_rules! look_up {
     ($features:literal, $name:ident, $registers:ty, $rows:literal, $blocks:literal) => {
         impl $crate::product::tiled::Tile for $name {
             type X = i8;
+            type Columns<'a> = $crate::product::tiled::Outputs<'a>;
             const ROWS: usize = $rows;
             const BLOCKS: usize = $blocks;
             const STEP: usize = $crate::isa::v128::lookup::STEP;
@@ -56,6 +57,7 @@ macro_rules! look_up {
                 block: &[u8],
                 part: &$crate::product::tiled::Part,
                 panel: *mut u8,
+                _: &mut [i32; $crate::layout::BLOCK],
             ) {
                 // SAFETY: the caller's promises are the same.
                 unsafe {
@@ -69,16 +71,26 @@ macro_rules! look_up {
                 unsafe { $crate::isa::v128::lookup::add::<$registers, $blocks>(chunk) };
             }
 
+            unsafe fn columns<'a>(
+                finish: &'a $crate::epilogue::Finish<'a>,
+                outputs: core::ops::Range<usize>,
+            ) -> $crate::product::tiled::Outputs<'a> {
+                $crate::product::tiled::Outputs { finish, outputs }
+            }
+
             #[target_feature(enable = $features)]
             unsafe fn finish(
-                finish: &$crate::epilogue::Finish<'_>,
+                columns: &$crate::product::tiled::Outputs<'_>,
                 rows: core::ops::Range<usize>,
-                outputs: core::ops::Range<usize>,
                 sums: *mut f32,
             ) {
+                const STRIDE: usize = $blocks * $crate::layout::BLOCK;
+                let outputs = columns.outputs.clone();
                 // SAFETY: the caller's promises; a row of sums has all blocks.
                 unsafe {
-                    finish.v128::<$registers>(rows, outputs, sums, $blocks * $crate::layout::BLOCK)
+                    columns
+                        .finish
+                        .v128::<$registers>(rows, outputs, sums, STRIDE)
                 };
             }
         }

@@ -21,6 +21,7 @@ macro_rules! tile {
     ) => {
         impl $crate::product::tiled::Tile for $name {
             type X = $x;
+            type Columns<'a> = $crate::product::tiled::Outputs<'a>;
             const ROWS: usize = $rows;
             const BLOCKS: usize = 1;
             const STEP: usize = <$panel as $crate::isa::v128::panel::Form>::STEP;
@@ -44,6 +45,7 @@ macro_rules! tile {
                 block: &[u8],
                 part: &$crate::product::tiled::Part,
                 panel: *mut u8,
+                _: &mut [i32; $crate::layout::BLOCK],
             ) {
                 // SAFETY: the caller's promises are the same.
                 unsafe {
@@ -57,15 +59,23 @@ macro_rules! tile {
                 unsafe { $add(chunk) };
             }
 
+            unsafe fn columns<'a>(
+                finish: &'a $crate::epilogue::Finish<'a>,
+                outputs: core::ops::Range<usize>,
+            ) -> $crate::product::tiled::Outputs<'a> {
+                $crate::product::tiled::Outputs { finish, outputs }
+            }
+
             #[target_feature(enable = $features)]
             unsafe fn finish(
-                finish: &$crate::epilogue::Finish<'_>,
+                columns: &$crate::product::tiled::Outputs<'_>,
                 rows: core::ops::Range<usize>,
-                outputs: core::ops::Range<usize>,
                 sums: *mut f32,
             ) {
-                // SAFETY: the caller's promises; a row of sums has one block.
-                unsafe { finish.v128::<$registers>(rows, outputs, sums, $crate::layout::BLOCK) };
+                const STRIDE: usize = $crate::layout::BLOCK;
+                let outputs = columns.outputs.clone();
+                // SAFETY: the caller's promises; a row of sums has all blocks.
+                unsafe { columns.finish.v128::<$registers>(rows, outputs, sums, STRIDE) };
             }
 
             $($more)*

@@ -17,7 +17,7 @@
 
 use crate::epilogue::Finish;
 use crate::layout::{BLOCK, PANEL_BYTES, n12, t2};
-use crate::product::tiled::{Chunk, Part, Tile};
+use crate::product::tiled::{Chunk, Outputs, Part, Tile};
 use crate::{Codec, Matrix};
 use core::arch::x86_64::*;
 use core::ops::Range;
@@ -39,6 +39,7 @@ pub(crate) enum N12 {}
 
 impl Tile for N12 {
     type X = i8;
+    type Columns<'a> = Outputs<'a>;
     const ROWS: usize = ROWS;
     const BLOCKS: usize = BLOCKS;
     const STEP: usize = STEP;
@@ -77,7 +78,14 @@ impl Tile for N12 {
     }
 
     #[target_feature(enable = "avx2")]
-    unsafe fn decode(_: Codec, matrix: &Matrix, block: &[u8], part: &Part, panel: *mut u8) {
+    unsafe fn decode(
+        _: Codec,
+        matrix: &Matrix,
+        block: &[u8],
+        part: &Part,
+        panel: *mut u8,
+        _: &mut [i32; BLOCK],
+    ) {
         // Byte 4 * o + j to byte 4 * j + o within each half: then the dwords of
         // the four quarters of a panel are those of one j.
         let by_byte = _mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
@@ -141,14 +149,19 @@ impl Tile for N12 {
         }
     }
 
-    unsafe fn finish(
-        finish: &Finish<'_>,
-        rows: Range<usize>,
-        outputs: Range<usize>,
-        sums: *mut f32,
-    ) {
+    unsafe fn columns<'a>(finish: &'a Finish<'a>, outputs: Range<usize>) -> Outputs<'a> {
+        Outputs { finish, outputs }
+    }
+
+    #[target_feature(enable = "avx2")]
+    unsafe fn finish(columns: &Outputs<'_>, rows: Range<usize>, sums: *mut f32) {
+        let outputs = columns.outputs.clone();
         // SAFETY: the caller's promises; a row of sums has BLOCKS blocks.
-        unsafe { finish.x86_avx2_rows(rows, outputs, sums, BLOCKS * BLOCK) };
+        unsafe {
+            columns
+                .finish
+                .x86_avx2_rows(rows, outputs, sums, BLOCKS * BLOCK)
+        };
     }
 }
 

@@ -13,7 +13,7 @@
 use super::panel::{Panel, decode};
 use crate::epilogue::{Columns, Common, Finish, common};
 use crate::layout::BLOCK;
-use crate::product::tiled::{Chunk, Part, Segments, Tile};
+use crate::product::tiled::{Chunk, Outputs, Part, Segments, Tile};
 use crate::{Codec, Matrix};
 use core::arch::x86_64::*;
 use core::ops::Range;
@@ -40,6 +40,7 @@ macro_rules! tile {
     ($name:ident, $x:ty, $row:ty, $panel:ty, $products:ident, $i8:literal, $features:literal, { $($more:item)* }) => {
         impl Tile for $name {
             type X = $x;
+            type Columns<'a> = Outputs<'a>;
             const ROWS: usize = ROWS;
             const BLOCKS: usize = 1;
             const STEP: usize = <$panel as Panel>::STEP;
@@ -64,6 +65,7 @@ macro_rules! tile {
                 block: &[u8],
                 part: &Part,
                 panel: *mut u8,
+                _: &mut [i32; BLOCK],
             ) {
                 // SAFETY: the caller's promises are the same.
                 unsafe { decode::<$panel>(codec, matrix, block, part, panel) };
@@ -108,9 +110,8 @@ macro_rules! tile {
             #[target_feature(enable = $features)]
             unsafe fn strip(
                 chunk: &Chunk,
-                finish: &Finish<'_>,
+                columns: &Outputs<'_>,
                 rows: Range<usize>,
-                outputs: Range<usize>,
             ) -> bool {
                 /// A tile of `R` rows.
                 #[target_feature(enable = $features)]
@@ -167,6 +168,7 @@ macro_rules! tile {
                     }
                 }
 
+                let Outputs { finish, outputs } = columns;
                 if outputs.len() != BLOCK || chunk.segments.count * chunk.segments.len > SHALLOW {
                     return false;
                 }
@@ -177,14 +179,15 @@ macro_rules! tile {
                 unsafe { common!(kind, $i8, C => strip::<C>(chunk, finish, rows, outputs.start)) }
             }
 
-            unsafe fn finish(
-                finish: &Finish<'_>,
-                rows: Range<usize>,
-                outputs: Range<usize>,
-                sums: *mut f32,
-            ) {
+            unsafe fn columns<'a>(finish: &'a Finish<'a>, outputs: Range<usize>) -> Outputs<'a> {
+                Outputs { finish, outputs }
+            }
+
+            #[target_feature(enable = "avx2")]
+            unsafe fn finish(columns: &Outputs<'_>, rows: Range<usize>, sums: *mut f32) {
+                let outputs = columns.outputs.clone();
                 // SAFETY: the caller's promises; a row of sums has one block.
-                unsafe { finish.x86_avx2_rows(rows, outputs, sums, BLOCK) };
+                unsafe { columns.finish.x86_avx2_rows(rows, outputs, sums, BLOCK) };
             }
         }
     };

@@ -14,6 +14,7 @@
 //! i32 sums are exact for as many products as [`max_k`](crate::max_k) allows.
 
 use crate::epilogue::Finish;
+use crate::isa::x86_avx512vnni::Outputs;
 use crate::layout::{BLOCK, PANEL_BYTES, n12, t2};
 use crate::product::tiled::{Chunk, Part, Tile};
 use crate::{Codec, Matrix};
@@ -36,6 +37,7 @@ pub(crate) enum N12 {}
 
 impl Tile for N12 {
     type X = i8;
+    type Columns<'a> = Outputs<'a>;
     const ROWS: usize = ROWS;
     const BLOCKS: usize = BLOCKS;
     const STEP: usize = STEP;
@@ -87,7 +89,14 @@ impl Tile for N12 {
     }
 
     #[target_feature(enable = "avx512f,avx512bw")]
-    unsafe fn decode(_: Codec, matrix: &Matrix, block: &[u8], part: &Part, panel: *mut u8) {
+    unsafe fn decode(
+        _: Codec,
+        matrix: &Matrix,
+        block: &[u8],
+        part: &Part,
+        panel: *mut u8,
+        _: &mut [i32; BLOCK],
+    ) {
         // The bytes of the first 16 k of every output, each twice.
         let twice = _mm512_set4_epi32(0x0d0d_0c0c, 0x0909_0808, 0x0505_0404, 0x0101_0000);
         let low = _mm512_set1_epi32(0x000f_000f);
@@ -135,16 +144,15 @@ impl Tile for N12 {
         }
     }
 
-    unsafe fn finish(
-        finish: &Finish<'_>,
-        rows: Range<usize>,
-        outputs: Range<usize>,
-        sums: *mut f32,
-    ) {
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+    unsafe fn columns<'a>(finish: &'a Finish<'a>, outputs: Range<usize>) -> Outputs<'a> {
+        Outputs::new(finish, outputs)
+    }
+
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+    unsafe fn finish(columns: &Outputs<'_>, rows: Range<usize>, sums: *mut f32) {
         // SAFETY: the caller's promises; a row of sums has BLOCKS blocks.
-        unsafe {
-            finish.x86_avx512_rows::<true>(rows, outputs, sums.cast(), BLOCKS * BLOCK);
-        }
+        unsafe { columns.rows::<true>(rows, sums.cast()) };
     }
 }
 

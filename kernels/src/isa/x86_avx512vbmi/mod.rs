@@ -2,7 +2,7 @@
 //! time. What it has no better way for is AVX-512 VNNI's.
 
 use super::product::Tiles;
-use super::x86_avx512vnni::{ByteRows, F32, I8, I16, WideI8};
+use super::x86_avx512vnni::{ByteRows, F32, I8, I16};
 use lookup::N12;
 
 mod lookup;
@@ -14,7 +14,7 @@ impl Tiles for Avx512Vbmi {
     type Floats = F32;
     type Words = I16;
     type Bytes = I8;
-    type DenseBytes = WideI8;
+    type DenseBytes = I8;
     type LookUp = N12;
     type ByteRows = ByteRows;
 }

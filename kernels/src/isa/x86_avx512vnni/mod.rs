@@ -1,10 +1,9 @@
 //! AVX-512 with F, BW, DQ, VL and VNNI: tiles of 512-bit registers, one for the
-//! sums of a block, over panels of AVX2's forms, a group of which is one register
-//! too. The epilogue is AVX2's.
+//! sums of a block.
 
 use super::product::Tiles;
 pub(crate) use matvec::Bytes as ByteRows;
-pub(crate) use tile::{F32, I8, I16, WideI8};
+pub(crate) use tile::{F32, I8, I16, Outputs};
 
 mod matvec;
 mod panel;
@@ -17,7 +16,7 @@ impl Tiles for Avx512Vnni {
     type Floats = F32;
     type Words = I16;
     type Bytes = I8;
-    type DenseBytes = WideI8;
+    type DenseBytes = I8;
     // Multiplying 64 codes at once is faster than AVX2's look-up.
     type LookUp = I8;
     type ByteRows = matvec::Bytes;

@@ -1,5 +1,4 @@
-//! Decoded panels, in the forms of [`x86_avx2::panel`](crate::isa::x86_avx2::panel),
-//! 64 weights at a time.
+//! Decoded panels, 64 weights at a time.
 //!
 //! A *quad* is 16 outputs x four consecutive k as signed bytes: byte `4 * o + j`
 //! is the weight of output `o` at the quad's k number `j`. Every integer codec is
@@ -16,13 +15,16 @@ use core::marker::PhantomData;
 pub(super) enum Floats {}
 /// i16 weights, `[k / 2][16 outputs][2]`.
 pub(super) enum Words {}
-/// u8 weights plus one, `[k / 4][16 outputs][4]`.
-pub(super) enum Codes {}
+/// i8 weights, `[k / 4][16 outputs][4]`: quads. Sums start with -128 times those of
+/// the weights.
+pub(super) enum Bytes {}
 
 /// How a panel stores quads.
 pub(super) trait Form {
     /// Bytes of a quad.
     const QUAD: usize;
+    /// Whether the sum of each output's weights is needed.
+    const SUMS: bool = false;
 
     /// Stores the first `count` k of a quad, the other ones of which are 0.
     ///
@@ -46,20 +48,21 @@ const MOST: usize = 8;
 const BYTES: usize = 64;
 
 /// Decodes some of a block's weights, of an integer codec or f16, into `panel`;
-/// f16 for [`Floats`] alone.
+/// f16 for [`Floats`] alone. Adds to `starts` what sums of the form start with.
 ///
 /// # Safety
 ///
-/// The CPU has AVX-512 F and BW; `block` is a block of the array, `part` lies in
+/// The CPU has AVX-512 F, BW and VNNI; `block` is a block of the array, `part` lies in
 /// it, its channels begin at a multiple of 16, and `panel` has room for the
 /// part's taps and channels, rounded up to whole registers.
-#[target_feature(enable = "avx512f,avx512bw")]
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
 pub(super) unsafe fn decode<F: Form>(
     codec: Codec,
     matrix: &Matrix,
     block: &[u8],
     part: &Part,
     panel: *mut u8,
+    starts: &mut [i32; BLOCK],
 ) {
     let mut stream = Stream::<F>::new(panel);
     // SAFETY: the caller's promises, for each of the taps.
@@ -89,6 +92,15 @@ pub(super) unsafe fn decode<F: Form>(
         }
         stream.flush();
     }
+    if F::SUMS {
+        let excess = _mm512_slli_epi32::<7>(stream.sums);
+        // SAFETY: 16 sums.
+        unsafe {
+            let started = _mm512_loadu_si512(starts.as_ptr().cast());
+            let started = _mm512_sub_epi32(started, excess);
+            _mm512_storeu_si512(starts.as_mut_ptr().cast(), started);
+        }
+    }
 }
 
 /// The packed rows of each of a part's taps, for a dense codec with rows of
@@ -111,7 +123,7 @@ fn dense_rows<'a>(
 /// # Safety
 ///
 /// As for [`decode`].
-#[target_feature(enable = "avx512f,avx512bw")]
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
 unsafe fn ternary<F: Form>(
     stream: &mut Stream<F>,
     codec: Codec,
@@ -158,6 +170,8 @@ struct Stream<F> {
     waiting: __m512i,
     /// How many these are.
     count: usize,
+    /// Of each output's weights, if the form needs them.
+    sums: __m512i,
     form: PhantomData<F>,
 }
 
@@ -169,6 +183,7 @@ impl<F: Form> Stream<F> {
             to,
             waiting: _mm512_setzero_si512(),
             count: 0,
+            sums: _mm512_setzero_si512(),
             form: PhantomData,
         }
     }
@@ -178,13 +193,12 @@ impl<F: Form> Stream<F> {
     /// # Safety
     ///
     /// The CPU has AVX-512 F and BW; there is room.
-    #[target_feature(enable = "avx512f,avx512bw")]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
     #[inline]
     unsafe fn push(&mut self, quad: __m512i, count: usize) {
         if self.count == 0 && count == 4 {
             // SAFETY: the caller's promise.
-            unsafe { F::store(self.to, quad, 4) };
-            self.to = self.to.wrapping_add(F::QUAD);
+            unsafe { self.store(quad, 4) };
             return;
         }
         let bits = |bytes: usize| _mm_cvtsi32_si128(8 * bytes as i32);
@@ -199,8 +213,7 @@ impl<F: Form> Stream<F> {
             return;
         }
         // SAFETY: as above.
-        unsafe { F::store(self.to, self.waiting, 4) };
-        self.to = self.to.wrapping_add(F::QUAD);
+        unsafe { self.store(self.waiting, 4) };
         self.waiting = _mm512_srl_epi32(quad, bits(4 - self.count));
         self.count = count - 4;
     }
@@ -210,12 +223,43 @@ impl<F: Form> Stream<F> {
     /// # Safety
     ///
     /// As for [`push`](Self::push).
-    #[target_feature(enable = "avx512f,avx512bw")]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
     #[inline]
     unsafe fn push_t2(&mut self, panel: __m512i) {
         // SAFETY: the caller's promise.
         unsafe { F::store_t2(self.to, panel) };
         self.to = self.to.wrapping_add(4 * F::QUAD);
+        if F::SUMS {
+            let quads = fields(panel);
+            let halves = [
+                _mm512_add_epi8(quads[0], quads[1]),
+                _mm512_add_epi8(quads[2], quads[3]),
+            ];
+            self.tally(_mm512_add_epi8(halves[0], halves[1]));
+        }
+    }
+
+    /// Stores the first `count` k of a quad, the other ones of which are 0.
+    ///
+    /// # Safety
+    ///
+    /// As for [`push`](Self::push).
+    #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+    #[inline]
+    unsafe fn store(&mut self, quad: __m512i, count: usize) {
+        // SAFETY: the caller's promise.
+        unsafe { F::store(self.to, quad, count) };
+        self.to = self.to.wrapping_add(F::QUAD);
+        if F::SUMS {
+            self.tally(quad);
+        }
+    }
+
+    /// Adds bytes to the sums of their outputs.
+    #[target_feature(enable = "avx512f,avx512vnni")]
+    #[inline]
+    fn tally(&mut self, quad: __m512i) {
+        self.sums = _mm512_dpbusd_epi32(self.sums, _mm512_set1_epi8(1), quad);
     }
 
     /// Stores the k that still wait.
@@ -223,12 +267,12 @@ impl<F: Form> Stream<F> {
     /// # Safety
     ///
     /// As for [`push`](Self::push).
-    #[target_feature(enable = "avx512f,avx512bw")]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
     #[inline]
-    unsafe fn flush(self) {
+    unsafe fn flush(&mut self) {
         if self.count > 0 {
             // SAFETY: the caller's promise.
-            unsafe { F::store(self.to, self.waiting, self.count) };
+            unsafe { self.store(self.waiting, self.count) };
         }
     }
 }
@@ -402,26 +446,23 @@ impl Form for Words {
     }
 }
 
-impl Form for Codes {
+impl Form for Bytes {
     const QUAD: usize = BYTES;
+    const SUMS: bool = true;
 
     #[target_feature(enable = "avx512f,avx512bw")]
     #[inline]
     unsafe fn store(to: *mut u8, quad: __m512i, _: usize) {
-        let codes = _mm512_add_epi8(quad, _mm512_set1_epi8(1));
         // SAFETY: the caller promises room.
-        unsafe { _mm512_storeu_si512(to.cast(), codes) };
+        unsafe { _mm512_storeu_si512(to.cast(), quad) };
     }
 
     #[target_feature(enable = "avx512f,avx512bw")]
     #[inline]
     unsafe fn store_t2(to: *mut u8, panel: __m512i) {
-        for field in 0..4 {
-            let codes = _mm512_srl_epi16(panel, _mm_cvtsi32_si128(2 * field));
-            let codes = _mm512_and_si512(codes, _mm512_set1_epi8(3));
-            let at = field as usize * BYTES;
+        for (i, quad) in fields(panel)[..4].iter().enumerate() {
             // SAFETY: the caller promises room for four quads.
-            unsafe { _mm512_storeu_si512(to.add(at).cast(), codes) };
+            unsafe { _mm512_storeu_si512(to.add(i * BYTES).cast(), *quad) };
         }
     }
 }

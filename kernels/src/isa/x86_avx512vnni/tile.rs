@@ -1,309 +1,379 @@
-//! Tiles that multiply: 12 output rows x 2 blocks, 24 registers of sums.
+//! Tiles that multiply: 12 output rows x 4 blocks, at most 24 registers of sums at
+//! a time.
 //!
 //! ```text
-//! f32    sums[0..16] += weights[0..16] * x             fused, k ascending
-//! i16    sums[0..16] += weights[0..16][2] * x[2]       signed, in i32
-//! i8     sums[0..16] += codes[0..16][4] * x[4]         unsigned times signed, in i32
+//! f32    sums[0..16] += weights[0..16] * x              fused, k ascending
+//! i16    sums[0..16] += weights[0..16][2] * x[2]        signed, in i32
+//! i8     sums[0..16] += (x[4] + 128) * weights[0..16][4]    unsigned times signed, in i32
 //! ```
 //!
-//! i32 sums wrap, which [`max_k`](crate::max_k) excludes for valid weights.
-//!
-//! A tile of fewer rows is computed as one of 1, 2, 4 or 8 of which the last are
-//! the last row again; nobody reads those sums.
+//! What i8 activations have too much, 128 times the sum of an output's weights, is
+//! known when these are decoded: sums begin with minus that. i32 sums wrap, which
+//! [`max_k`](crate::max_k) excludes for the result with valid weights.
 
-use super::panel::{Codes, Floats, Words, decode};
+use super::panel::{Bytes, Floats, Words, decode};
 use crate::epilogue::Finish;
-use crate::isa::x86_avx2::tile as avx2;
+use crate::epilogue::x86_avx512::{Columns, LANES};
 use crate::layout::BLOCK;
-use crate::product::tiled::{Chunk, Part, Segments, Tile};
+use crate::product::tiled::{Chunk, Part, Tile};
 use crate::{Codec, Matrix};
+use core::arch::asm;
 use core::arch::x86_64::*;
 use core::ops::Range;
 
-/// Output rows of a tile.
+/// Output rows of a tile; they share what an epilogue prepares.
 const ROWS: usize = 12;
 /// Blocks of a tile.
-const BLOCKS: usize = 2;
-/// Bytes of a register.
+const BLOCKS: usize = 4;
+/// Bytes of a register, and of the activations that meet one.
 const BYTES: usize = 64;
+const ACTIVATIONS: usize = 4;
 
 /// f32 activations.
 pub(crate) enum F32 {}
 /// i16 activations.
 pub(crate) enum I16 {}
-/// i8 activations and ternary weights.
+/// i8 activations.
 pub(crate) enum I8 {}
-/// i8 activations and i8 weights, multiplied as i16.
-pub(crate) enum WideI8 {}
 
-/// A tile over the panels of AVX2's tile of that name.
+/// One instruction that multiplies.
+trait Multiply: Tile {
+    /// Whether sums begin with the chunk's `starts`, rather than with 0.
+    const STARTS: bool = false;
+
+    /// Adds the products of a group of 16 outputs with the activations of a row,
+    /// which are in every lane.
+    ///
+    /// # Safety
+    ///
+    /// The CPU has AVX-512 F and VNNI.
+    unsafe fn multiply(sum: __m512i, weights: __m512i, x: __m512i) -> __m512i;
+}
+
+impl Multiply for F32 {
+    #[target_feature(enable = "avx512f,avx512vnni")]
+    #[inline]
+    unsafe fn multiply(sum: __m512i, weights: __m512i, x: __m512i) -> __m512i {
+        let float = |bits| _mm512_castsi512_ps(bits);
+        _mm512_castps_si512(_mm512_fmadd_ps(float(x), float(weights), float(sum)))
+    }
+}
+
+impl Multiply for I16 {
+    #[target_feature(enable = "avx512f,avx512vnni")]
+    #[inline]
+    unsafe fn multiply(sum: __m512i, weights: __m512i, x: __m512i) -> __m512i {
+        // As an intrinsic, LLVM makes two slower instructions of every second one in
+        // a row, to shorten the chain.
+        let mut out = sum;
+        // SAFETY: the caller's promise; the instruction changes one register.
+        unsafe {
+            asm!(
+                "vpdpwssd {sum}, {weights}, {x}",
+                sum = inout(zmm_reg) out,
+                weights = in(zmm_reg) weights,
+                x = in(zmm_reg) x,
+                options(pure, nomem, nostack, preserves_flags),
+            );
+        }
+        out
+    }
+}
+
+impl Multiply for I8 {
+    const STARTS: bool = true;
+
+    #[target_feature(enable = "avx512f,avx512vnni")]
+    #[inline]
+    unsafe fn multiply(sum: __m512i, weights: __m512i, x: __m512i) -> __m512i {
+        _mm512_dpbusd_epi32(sum, x, weights)
+    }
+}
+
+/// Makes a tile: `tile!(NAME: X, STEP, FORM, INTEGER, DIRECT, { ITEMS })`, with panels of
+/// that form, sums that are integers or not, and activations that are the input's
+/// or not; the items go into the `impl`.
 macro_rules! tile {
-    ($name:ident, $form:ident, $products:ident, $integer:literal, { $($more:item)* }) => {
+    (
+        $name:ident: $x:ty, $step:literal, $form:ident, $integer:literal, $direct:literal,
+        { $($more:item)* }
+    ) => {
         impl Tile for $name {
-            type X = <avx2::$name as Tile>::X;
+            type X = $x;
+            type Columns<'a> = Outputs<'a>;
             const ROWS: usize = ROWS;
             const BLOCKS: usize = BLOCKS;
-            const STEP: usize = avx2::$name::STEP;
-            const GROUP: usize = avx2::$name::GROUP;
-            const UNIT: usize = avx2::$name::UNIT;
-            const DIRECT: bool = avx2::$name::DIRECT;
+            const STEP: usize = $step;
+            const GROUP: usize = BYTES;
+            const UNIT: usize = size_of::<$x>();
+            const DIRECT: bool = $direct;
             const PANELS: usize = 144 << 10;
-            const STRIP: usize = 512;
+            const STRIP: usize = 384;
             const WAITING: usize = Self::STRIP;
             const IMAGE: usize = 256 << 10;
             $($more)*
 
-            fn in_place(codec: Codec) -> bool {
-                avx2::$name::in_place(codec)
-            }
-
-            unsafe fn prepare(x: &[Self::X], to: *mut u8) {
-                // SAFETY: the caller's promises are the same.
-                unsafe { avx2::$name::prepare(x, to) };
-            }
-
-            #[target_feature(enable = "avx512f,avx512bw")]
+            #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
             unsafe fn decode(
                 codec: Codec,
                 matrix: &Matrix,
                 block: &[u8],
                 part: &Part,
                 panel: *mut u8,
+                starts: &mut [i32; BLOCK],
             ) {
                 // SAFETY: the caller's promises are the same.
-                unsafe { decode::<$form>(codec, matrix, block, part, panel) };
+                unsafe { decode::<$form>(codec, matrix, block, part, panel, starts) };
             }
 
             #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
             unsafe fn add(chunk: &Chunk) {
-                // SAFETY: the caller's promises are the same; a tile of fewer rows
-                // has room for ROWS all the same.
-                unsafe {
-                    match (chunk.blocks, chunk.segments.rows) {
-                        (1, 1) => $products::<1, 1>(chunk),
-                        (1, 2) => $products::<2, 1>(chunk),
-                        (1, 3..=4) => $products::<4, 1>(chunk),
-                        (1, 5..=8) => $products::<8, 1>(chunk),
-                        (1, _) => $products::<ROWS, 1>(chunk),
-                        (_, 1) => $products::<1, BLOCKS>(chunk),
-                        (_, 2) => $products::<2, BLOCKS>(chunk),
-                        (_, 3..=4) => $products::<4, BLOCKS>(chunk),
-                        (_, 5..=8) => $products::<8, BLOCKS>(chunk),
-                        _ => $products::<ROWS, BLOCKS>(chunk),
-                    }
-                }
+                // SAFETY: the caller's promises are the same.
+                unsafe { add::<$name>(chunk) };
             }
 
-            unsafe fn finish(
-                finish: &Finish<'_>,
-                rows: Range<usize>,
-                outputs: Range<usize>,
-                sums: *mut f32,
-            ) {
+            #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+            unsafe fn columns<'a>(finish: &'a Finish<'a>, outputs: Range<usize>) -> Outputs<'a> {
+                Outputs::new(finish, outputs)
+            }
+
+            #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+            unsafe fn finish(columns: &Outputs<'_>, rows: Range<usize>, sums: *mut f32) {
                 // SAFETY: the caller's promises; a row of sums has BLOCKS blocks.
-                unsafe {
-                    finish.x86_avx512_rows::<$integer>(
-                        rows,
-                        outputs,
-                        sums.cast(),
-                        BLOCKS * BLOCK,
-                    );
-                }
+                unsafe { columns.rows::<$integer>(rows, sums.cast()) };
             }
         }
     };
 }
 
-tile!(F32, Floats, add_f32, false, {});
+tile!(F32: f32, 1, Floats, false, true, {
+    fn in_place(codec: Codec) -> bool {
+        codec == Codec::F32
+    }
 
-tile!(I16, Words, add_i16, true, {});
+    unsafe fn prepare(x: &[f32], to: *mut u8) {
+        // SAFETY: the caller's promise.
+        unsafe { to.cast::<f32>().copy_from_nonoverlapping(x.as_ptr(), x.len()) };
+    }
+});
 
-tile!(WideI8, Words, add_i16, true, {});
+tile!(I16: i16, 2, Words, true, true, {
+    unsafe fn prepare(x: &[i16], to: *mut u8) {
+        // SAFETY: the caller's promise.
+        unsafe { to.cast::<i16>().copy_from_nonoverlapping(x.as_ptr(), x.len()) };
+    }
+});
 
-tile!(I8, Codes, add_i8, true, {
-    #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
-    unsafe fn row_sums(segments: &Segments, sums: &mut [i32]) {
-        let ones = _mm512_set1_epi8(1);
-        let whole = segments.len / BYTES * BYTES;
-        let rest: __mmask64 = (1 << (segments.len - whole)) - 1;
-        for (r, sum) in sums.iter_mut().enumerate().take(segments.rows) {
-            let mut wide = _mm512_setzero_si512();
-            for segment in 0..segments.count {
-                // SAFETY: segment < count, and the row's pointer was written.
-                let x = unsafe { segments.row(r, segment) };
-                for at in (0..whole).step_by(BYTES) {
-                    // SAFETY: a row has len elements of a byte.
-                    let x = unsafe { _mm512_loadu_si512(x.add(at).cast()) };
-                    wide = _mm512_dpbusd_epi32(wide, ones, x);
-                }
-                if rest != 0 {
-                    // SAFETY: the mask has as many bits as elements are left.
-                    let x = unsafe { _mm512_maskz_loadu_epi8(rest, x.add(whole).cast()) };
-                    wide = _mm512_dpbusd_epi32(wide, ones, x);
-                }
+tile!(I8: i8, 4, Bytes, true, false, {
+    const ZERO: u8 = 128;
+
+    #[target_feature(enable = "avx512f,avx512bw")]
+    unsafe fn prepare(x: &[i8], to: *mut u8) {
+        let excess = _mm512_set1_epi8(i8::MIN);
+        let (whole, rest) = x.as_chunks::<BYTES>();
+        // SAFETY: 64 bytes each, then as many as the mask has bits; the caller
+        // promises the same room.
+        unsafe {
+            for (i, x) in whole.iter().enumerate() {
+                let x = _mm512_loadu_si512(x.as_ptr().cast());
+                _mm512_storeu_si512(to.add(i * BYTES).cast(), _mm512_xor_si512(x, excess));
             }
-            *sum = _mm512_reduce_add_epi32(wide);
+            if !rest.is_empty() {
+                let mask = (1 << rest.len()) - 1;
+                let x = _mm512_maskz_loadu_epi8(mask, rest.as_ptr());
+                let to = to.add(whole.len() * BYTES).cast();
+                _mm512_mask_storeu_epi8(to, mask, _mm512_xor_si512(x, excess));
+            }
         }
     }
 });
 
-/// The sums that wait, a register for a row and block.
+/// The epilogue of at most [`BLOCKS`] blocks.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one at a time, on the stack"
+)]
+pub(crate) enum Outputs<'a> {
+    One(Columns<'a, 1>),
+    Two(Columns<'a, 2>),
+    Four(Columns<'a, 4>),
+}
+
+impl<'a> Outputs<'a> {
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+    #[inline]
+    pub(crate) fn new(finish: &'a Finish<'a>, outputs: Range<usize>) -> Self {
+        let (first, len) = (outputs.start, outputs.len());
+        match len.div_ceil(LANES) {
+            1 => Outputs::One(Columns::new(finish, first, len)),
+            2 => Outputs::Two(Columns::new(finish, first, len)),
+            _ => Outputs::Four(Columns::new(finish, first, len)),
+        }
+    }
+
+    /// Rows of sums, i32 or f32, `BLOCKS * 16` each.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Columns::rows`].
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+    #[inline]
+    pub(crate) unsafe fn rows<const INTEGER: bool>(&self, rows: Range<usize>, sums: *const i32) {
+        // SAFETY: the caller's promises.
+        unsafe {
+            match self {
+                Outputs::One(columns) => columns.rows::<INTEGER>(rows, sums, BLOCKS * BLOCK),
+                Outputs::Two(columns) => columns.rows::<INTEGER>(rows, sums, BLOCKS * BLOCK),
+                Outputs::Four(columns) => columns.rows::<INTEGER>(rows, sums, BLOCKS * BLOCK),
+            };
+        }
+    }
+}
+
+/// A tile, of as many rows at a time as registers allow. Where fewer are left they
+/// are computed as the next larger number; nobody reads those sums.
 ///
 /// # Safety
 ///
-/// They are there, unless this is the first chunk.
-#[target_feature(enable = "avx512f")]
+/// As for [`Tile::add`].
+#[target_feature(enable = "avx512f,avx512vnni")]
 #[inline]
-unsafe fn load_sums<const R: usize, const B: usize>(chunk: &Chunk) -> [[__m512i; B]; R] {
-    let mut sums = [[_mm512_setzero_si512(); B]; R];
-    if !chunk.first {
-        for (r, sums) in sums.iter_mut().enumerate() {
-            for (b, sum) in sums.iter_mut().enumerate() {
-                let at = (r * BLOCKS + b) * BYTES;
-                // SAFETY: the caller's promise.
-                *sum = unsafe { _mm512_loadu_si512(chunk.sums.add(at).cast()) };
+unsafe fn add<M: Multiply>(chunk: &Chunk) {
+    // SAFETY: the caller's promises are the same; there is room for ROWS rows.
+    unsafe {
+        let _ = match (chunk.blocks, chunk.segments.rows) {
+            (1, 1) => products::<M, 1, 1>(chunk, 0),
+            (1, 2..=4) => products::<M, 4, 1>(chunk, 0),
+            (1, 5..=8) => products::<M, 8, 1>(chunk, 0),
+            (1, _) => products::<M, ROWS, 1>(chunk, 0),
+            (2, 1) => products::<M, 1, 2>(chunk, 0),
+            (2, 2) => products::<M, 2, 2>(chunk, 0),
+            (2, 3..=4) => products::<M, 4, 2>(chunk, 0),
+            (2, 5..=8) => products::<M, 8, 2>(chunk, 0),
+            (2, _) => products::<M, ROWS, 2>(chunk, 0),
+            (3, _) => halves::<M, 3>(chunk),
+            _ => halves::<M, BLOCKS>(chunk),
+        };
+    }
+}
+
+/// A tile of three or four blocks; tells how many rows were computed.
+///
+/// # Safety
+///
+/// As for [`add`].
+#[target_feature(enable = "avx512f,avx512vnni")]
+#[inline]
+unsafe fn halves<M: Multiply, const B: usize>(chunk: &Chunk) -> usize {
+    let rows = chunk.segments.rows;
+    let mut from = 0;
+    while from < rows {
+        // SAFETY: the caller's promises; ROWS is more than all of them together.
+        from += unsafe {
+            match rows - from {
+                1 => products::<M, 1, B>(chunk, from),
+                2 => products::<M, 2, B>(chunk, from),
+                3..=4 | 7..=8 => products::<M, 4, B>(chunk, from),
+                _ => products::<M, 6, B>(chunk, from),
+            }
+        };
+    }
+    from
+}
+
+/// Adds the products of `R` rows from row `from` on with `B` blocks; tells how many
+/// rows that were.
+///
+/// # Safety
+///
+/// As for [`Tile::add`]; there is room for `from + R` rows, and as many pointers.
+#[target_feature(enable = "avx512f,avx512vnni")]
+unsafe fn products<M: Multiply, const R: usize, const B: usize>(
+    chunk: &Chunk,
+    from: usize,
+) -> usize {
+    let place = |r: usize, b: usize| {
+        let register = (from + r) * BLOCKS + b;
+        chunk.sums.wrapping_add(register * BYTES).cast::<__m512i>()
+    };
+    let mut sum = [[_mm512_setzero_si512(); B]; R];
+    for (r, sum) in sum.iter_mut().enumerate() {
+        for (b, sum) in sum.iter_mut().enumerate() {
+            // SAFETY: 16 starts for each block; the sums that wait are there.
+            unsafe {
+                if M::STARTS {
+                    *sum = _mm512_loadu_si512(chunk.starts.add(b * BLOCK).cast());
+                }
+                if !chunk.first {
+                    let waiting = _mm512_loadu_si512(place(r, b));
+                    *sum = if M::STARTS {
+                        _mm512_add_epi32(waiting, *sum)
+                    } else {
+                        waiting
+                    };
+                }
             }
         }
     }
-    sums
+    let mut weights = chunk.panels;
+    let groups = chunk.segments.len / M::STEP;
+    for segment in 0..chunk.segments.count {
+        // SAFETY: segment < count.
+        let x: [*const u8; R] =
+            core::array::from_fn(|r| unsafe { chunk.segments.row(from + r, segment) });
+        let mut at = 0;
+        // SAFETY: a panel has 64 bytes for every group of every segment, and every
+        // row the four bytes that meet one.
+        unsafe {
+            while at + 2 <= groups {
+                step::<M, R, B>(&mut sum, weights, chunk.stride, &x, at);
+                step::<M, R, B>(&mut sum, weights.add(BYTES), chunk.stride, &x, at + 1);
+                weights = weights.add(2 * BYTES);
+                at += 2;
+            }
+            if at < groups {
+                step::<M, R, B>(&mut sum, weights, chunk.stride, &x, at);
+                weights = weights.add(BYTES);
+            }
+        }
+    }
+    for (r, sum) in sum.iter().enumerate() {
+        for (b, sum) in sum.iter().enumerate() {
+            // SAFETY: the caller's promise.
+            unsafe { _mm512_storeu_si512(place(r, b), *sum) };
+        }
+    }
+    R
 }
 
-/// Stores the sum of a row and block.
+/// Adds the products of a group of every block.
 ///
 /// # Safety
 ///
-/// There is room for it.
-#[target_feature(enable = "avx512f")]
+/// The groups are there, `stride` bytes from one to the next, and the rows'
+/// activations of group `at`.
+#[target_feature(enable = "avx512f,avx512vnni")]
 #[inline]
-unsafe fn store_sum(chunk: &Chunk, r: usize, b: usize, sum: __m512i) {
-    // SAFETY: the caller's promise.
-    unsafe { _mm512_storeu_si512(chunk.sums.add((r * BLOCKS + b) * BYTES).cast(), sum) };
-}
-
-/// A group of each block.
-///
-/// # Safety
-///
-/// They are there: `weights` is the first block's, the next one's is `stride`
-/// bytes further on.
-#[target_feature(enable = "avx512f")]
-#[inline]
-unsafe fn load_groups<const B: usize>(weights: *const u8, stride: usize) -> [__m512i; B] {
-    let mut groups = [_mm512_setzero_si512(); B];
-    for (b, group) in groups.iter_mut().enumerate() {
+unsafe fn step<M: Multiply, const R: usize, const B: usize>(
+    sum: &mut [[__m512i; B]; R],
+    weights: *const u8,
+    stride: usize,
+    x: &[*const u8; R],
+    at: usize,
+) {
+    let mut w = [_mm512_setzero_si512(); B];
+    for (b, w) in w.iter_mut().enumerate() {
         // SAFETY: the caller's promise.
-        *group = unsafe { _mm512_loadu_si512(weights.add(b * stride).cast()) };
+        *w = unsafe { _mm512_loadu_si512(weights.add(b * stride).cast()) };
     }
-    groups
-}
-
-/// # Safety
-///
-/// As for [`Tile::add`], with room for `R` rows and with `B` blocks.
-#[target_feature(enable = "avx512f")]
-unsafe fn add_f32<const R: usize, const B: usize>(chunk: &Chunk) {
-    // SAFETY: the caller's promise.
-    let waiting = unsafe { load_sums::<R, B>(chunk) };
-    let mut sum = [[_mm512_setzero_ps(); B]; R];
     for r in 0..R {
-        for b in 0..B {
-            sum[r][b] = _mm512_castsi512_ps(waiting[r][b]);
-        }
-    }
-    let mut weights = chunk.panels;
-    for segment in 0..chunk.segments.count {
-        // SAFETY: segment < count.
-        let x = unsafe { chunk.segments.get::<R>(segment) };
-        for k in 0..chunk.segments.len {
-            // SAFETY: a panel has a row of 16 for every k of every segment.
-            let w = unsafe { load_groups::<B>(weights, chunk.stride) };
-            weights = weights.wrapping_add(BYTES);
-            for r in 0..R {
-                // SAFETY: every row has len elements.
-                let x = unsafe { _mm512_set1_ps(*x[r].cast::<f32>().add(k)) };
-                for b in 0..B {
-                    sum[r][b] = _mm512_fmadd_ps(x, _mm512_castsi512_ps(w[b]), sum[r][b]);
-                }
+        // SAFETY: as above.
+        unsafe {
+            let x = x[r].add(at * ACTIVATIONS).cast::<i32>().read_unaligned();
+            let x = _mm512_set1_epi32(x);
+            for b in 0..B {
+                sum[r][b] = M::multiply(sum[r][b], w[b], x);
             }
-        }
-    }
-    for (r, sum) in sum.into_iter().enumerate() {
-        for (b, sum) in sum.into_iter().enumerate() {
-            // SAFETY: the caller's promise.
-            unsafe { store_sum(chunk, r, b, _mm512_castps_si512(sum)) };
-        }
-    }
-}
-
-/// # Safety
-///
-/// As for [`add_f32`].
-#[target_feature(enable = "avx512f,avx512vnni")]
-unsafe fn add_i16<const R: usize, const B: usize>(chunk: &Chunk) {
-    // SAFETY: the caller's promise.
-    let mut sum = unsafe { load_sums::<R, B>(chunk) };
-    let mut weights = chunk.panels;
-    for segment in 0..chunk.segments.count {
-        // SAFETY: segment < count.
-        let x = unsafe { chunk.segments.get::<R>(segment) };
-        for pair in 0..chunk.segments.len / 2 {
-            // SAFETY: a panel has 64 bytes for every two k of every segment.
-            let w = unsafe { load_groups::<B>(weights, chunk.stride) };
-            weights = weights.wrapping_add(BYTES);
-            for r in 0..R {
-                // SAFETY: len is even, so that two elements are there.
-                let x = unsafe { x[r].cast::<i32>().add(pair).read_unaligned() };
-                let x = _mm512_set1_epi32(x);
-                for b in 0..B {
-                    sum[r][b] = _mm512_dpwssd_epi32(sum[r][b], w[b], x);
-                }
-            }
-        }
-    }
-    for (r, sum) in sum.into_iter().enumerate() {
-        for (b, sum) in sum.into_iter().enumerate() {
-            // SAFETY: the caller's promise.
-            unsafe { store_sum(chunk, r, b, sum) };
-        }
-    }
-}
-
-/// As codes are trits plus one, the row's own sum is taken off at the end.
-///
-/// # Safety
-///
-/// As for [`add_f32`].
-#[target_feature(enable = "avx512f,avx512vnni")]
-unsafe fn add_i8<const R: usize, const B: usize>(chunk: &Chunk) {
-    // SAFETY: the caller's promise.
-    let mut sum = unsafe { load_sums::<R, B>(chunk) };
-    let mut weights = chunk.panels;
-    for segment in 0..chunk.segments.count {
-        // SAFETY: segment < count.
-        let x = unsafe { chunk.segments.get::<R>(segment) };
-        for group in 0..chunk.segments.len / 4 {
-            // SAFETY: a panel has 64 bytes for every four k of every segment.
-            let w = unsafe { load_groups::<B>(weights, chunk.stride) };
-            weights = weights.wrapping_add(BYTES);
-            for r in 0..R {
-                // SAFETY: len is a multiple of four, so that four elements are there.
-                let x = unsafe { x[r].cast::<i32>().add(group).read_unaligned() };
-                let x = _mm512_set1_epi32(x);
-                for b in 0..B {
-                    sum[r][b] = _mm512_dpbusd_epi32(sum[r][b], w[b], x);
-                }
-            }
-        }
-    }
-    for (r, sum) in sum.into_iter().enumerate() {
-        for (b, mut sum) in sum.into_iter().enumerate() {
-            if chunk.last {
-                // SAFETY: ROWS of them.
-                let row_sum = unsafe { *chunk.row_sums.add(r) };
-                sum = _mm512_sub_epi32(sum, _mm512_set1_epi32(row_sum));
-            }
-            // SAFETY: the caller's promise.
-            unsafe { store_sum(chunk, r, b, sum) };
         }
     }
 }

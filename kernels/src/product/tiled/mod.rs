@@ -25,6 +25,7 @@
 use self::plan::Plan;
 use super::{Problem, Rows, Size, Split};
 use crate::epilogue::Finish;
+use crate::layout::BLOCK;
 use crate::par::{SCRATCH_ALIGN, Shared, each_once};
 use crate::{Codec, Ctx, Matrix};
 use core::ops::Range;
@@ -36,6 +37,8 @@ mod plan;
 pub(crate) trait Tile {
     /// Elements of the input.
     type X: Copy + Sync;
+    /// The epilogue of some outputs, with all that is the same for every row.
+    type Columns<'a>;
 
     /// Output rows of a tile.
     const ROWS: usize;
@@ -79,17 +82,25 @@ pub(crate) trait Tile {
 
     /// Decodes some taps and some channels of a block to a panel: `taps *
     /// channels` values of k without filler between taps, then weights of 0 up to
-    /// a multiple of `STEP`.
+    /// a multiple of `STEP`. Adds to `starts` what the sums of each output are to
+    /// start with on account of these weights, if that is not 0.
     ///
     /// # Safety
     ///
     /// The CPU has what the variant needs; `block` is a block of the array,
     /// `part` lies in it, its channels begin at a multiple of 16, and `panel`
     /// has room.
-    unsafe fn decode(codec: Codec, matrix: &Matrix, block: &[u8], part: &Part, panel: *mut u8);
+    unsafe fn decode(
+        codec: Codec,
+        matrix: &Matrix,
+        block: &[u8],
+        part: &Part,
+        panel: *mut u8,
+        starts: &mut [i32; BLOCK],
+    );
 
-    /// What [`add`](Self::add) needs to know of each row's activations, for a
-    /// whole segment list.
+    /// What [`add`](Self::add) needs to know of each row's activations, for all
+    /// segments of a strip's rows.
     ///
     /// # Safety
     ///
@@ -103,6 +114,21 @@ pub(crate) trait Tile {
     /// The CPU has what the variant needs; everything in `chunk` is as it says.
     unsafe fn add(chunk: &Chunk);
 
+    /// The epilogue of these outputs.
+    ///
+    /// # Safety
+    ///
+    /// The CPU has what the variant needs.
+    unsafe fn columns<'a>(finish: &'a Finish<'a>, outputs: Range<usize>) -> Self::Columns<'a>;
+
+    /// Finishes some rows; `sums` has rows of `BLOCKS * 16` of what
+    /// [`add`](Self::add) leaves after the last chunk.
+    ///
+    /// # Safety
+    ///
+    /// The CPU has what the variant needs; no other task has these elements.
+    unsafe fn finish(columns: &Self::Columns<'_>, rows: Range<usize>, sums: *mut f32);
+
     /// Computes all rows of a strip at once, epilogue included, where the tile has
     /// a faster way than [`add`](Self::add) and [`finish`](Self::finish) one after
     /// the other; otherwise does nothing and returns false. `chunk` is that of the
@@ -112,27 +138,15 @@ pub(crate) trait Tile {
     /// # Safety
     ///
     /// As for [`add`](Self::add) and [`finish`](Self::finish).
-    unsafe fn strip(
-        _chunk: &Chunk,
-        _finish: &Finish<'_>,
-        _rows: Range<usize>,
-        _outputs: Range<usize>,
-    ) -> bool {
+    unsafe fn strip(_chunk: &Chunk, _columns: &Self::Columns<'_>, _rows: Range<usize>) -> bool {
         false
     }
+}
 
-    /// The epilogue of `rows` x `outputs`; `sums` has rows of `BLOCKS * 16` of
-    /// what [`add`](Self::add) leaves after the last chunk.
-    ///
-    /// # Safety
-    ///
-    /// The CPU has what the variant needs; no other task has these elements.
-    unsafe fn finish(
-        finish: &Finish<'_>,
-        rows: Range<usize>,
-        outputs: Range<usize>,
-        sums: *mut f32,
-    );
+/// The epilogue of some outputs, without preparations.
+pub(crate) struct Outputs<'a> {
+    pub(crate) finish: &'a Finish<'a>,
+    pub(crate) outputs: Range<usize>,
 }
 
 /// Some of a block's weights.
@@ -191,6 +205,9 @@ pub(crate) struct Chunk {
     pub(crate) stride: usize,
     /// Blocks, at most `BLOCKS`.
     pub(crate) blocks: usize,
+    /// What the sums of every row start with on account of this chunk, 16 for each
+    /// block.
+    pub(crate) starts: *const i32,
     /// Of each of `ROWS` rows.
     pub(crate) row_sums: *const i32,
     /// `ROWS * BLOCKS` times 64 bytes: what a tile likes between chunks, and
@@ -302,20 +319,17 @@ impl<T: Tile, R: Rows> Task<'_, T, R> {
         if !there {
             return;
         }
-        let row_sums = self.part::<i32>(plan.row_sums);
-        for (i, tile) in self.tiles(rows.clone()).enumerate() {
-            // SAFETY: the part has a sum for every row of every tile of a strip;
-            // the pointers were just written.
-            unsafe {
-                let last = self.pointer(i * T::ROWS + tile.len() - 1).read();
-                for r in tile.len()..T::ROWS {
-                    self.pointer(i * T::ROWS + r).write(last);
-                }
-                let sums = row_sums.add(i * T::ROWS);
-                sums.write_bytes(0, T::ROWS);
-                let sums = core::slice::from_raw_parts_mut(sums, T::ROWS);
-                T::row_sums(&self.segments(i, tile.len()), sums);
+        // SAFETY: these parts have room for a strip's rows, and as many as a tile
+        // has; the pointers were just written.
+        unsafe {
+            let last = self.pointer(rows.len() - 1).read();
+            for row in rows.len()..rows.len().next_multiple_of(T::ROWS) {
+                self.pointer(row).write(last);
             }
+            let sums = self.part::<i32>(plan.row_sums);
+            sums.write_bytes(0, rows.len());
+            let sums = core::slice::from_raw_parts_mut(sums, rows.len());
+            T::row_sums(&self.segments(0, rows.len()), sums);
         }
         // As many tiles of blocks as that takes, but of like size.
         let groups = units.len().div_ceil(T::BLOCKS);
@@ -345,7 +359,8 @@ impl<T: Tile, R: Rows> Task<'_, T, R> {
         let (first_output, _) = self.problem.outputs(units.start);
         let (last_output, outputs) = self.problem.outputs(units.end - 1);
         let outputs = first_output..last_output + outputs;
-        let finish = &self.problem.finish;
+        // SAFETY: the caller's promise.
+        let columns = unsafe { T::columns(&self.problem.finish, outputs) };
         for segment in (0..plan.segments).step_by(chunk_segments) {
             for from in (0..plan.len).step_by(chunk_len) {
                 let count = chunk_segments.min(plan.segments - segment);
@@ -356,9 +371,8 @@ impl<T: Tile, R: Rows> Task<'_, T, R> {
                     (block[at..].as_ptr(), block.len())
                 } else {
                     for (i, unit) in units.clone().enumerate() {
-                        let at = i * plan.panel;
-                        // SAFETY: the caller's promise.
-                        unsafe { self.decode(unit, segment..segment + count, from, len, at) };
+                        // SAFETY: the caller's promise; at most BLOCKS units.
+                        unsafe { self.decode(unit, segment..segment + count, from, len, i) };
                     }
                     (self.part::<u8>(0).cast_const(), plan.panel)
                 };
@@ -373,6 +387,7 @@ impl<T: Tile, R: Rows> Task<'_, T, R> {
                         panels,
                         stride,
                         blocks: units.len(),
+                        starts: self.part(plan.starts),
                         row_sums: self.part::<i32>(plan.row_sums).wrapping_add(i * T::ROWS),
                         sums: self.part(plan.sums + waiting * T::ROWS * T::BLOCKS * plan::SUMS),
                         first: segment == 0 && from == 0,
@@ -383,14 +398,14 @@ impl<T: Tile, R: Rows> Task<'_, T, R> {
                 // caller.
                 unsafe {
                     let first = chunk(0, T::ROWS.min(rows.len()));
-                    if single && T::strip(&first, finish, rows.clone(), outputs.clone()) {
+                    if single && T::strip(&first, &columns, rows.clone()) {
                         continue;
                     }
                     for (i, tile) in self.tiles(rows.clone()).enumerate() {
                         let chunk = chunk(i, tile.len());
                         T::add(&chunk);
                         if chunk.last {
-                            T::finish(finish, tile, outputs.clone(), chunk.sums.cast());
+                            T::finish(&columns, tile, chunk.sums.cast());
                         }
                     }
                 }
@@ -398,19 +413,19 @@ impl<T: Tile, R: Rows> Task<'_, T, R> {
         }
     }
 
-    /// Decodes elements `from..from + len` of some segments of a unit to the panel
-    /// at `at`.
+    /// Decodes elements `from..from + len` of some segments of a unit to panel
+    /// `panel`.
     ///
     /// # Safety
     ///
-    /// As for [`run`](Self::run); the panel is one of the plan's.
+    /// As for [`run`](Self::run); there are that many panels.
     unsafe fn decode(
         &self,
         unit: usize,
         segments: Range<usize>,
         from: usize,
         len: usize,
-        at: usize,
+        panel: usize,
     ) {
         let (plan, size) = (self.plan, &self.problem.size);
         let block = self.problem.block(unit);
@@ -424,14 +439,26 @@ impl<T: Tile, R: Rows> Task<'_, T, R> {
         let whole = plan.taps * size.matrix.channels == plan.len;
         // Segments that nothing fills up follow each other without gaps.
         let together = if whole { segments.len() } else { 1 };
+        // SAFETY: the part has 16 for each panel, which nobody else has.
+        let starts = unsafe { &mut *self.part::<[i32; BLOCK]>(plan.starts).add(panel) };
+        *starts = [0; BLOCK];
         for first in segments.clone().step_by(together) {
             let part = Part {
                 taps: first * plan.taps..(first + together) * plan.taps,
                 channels: channels.clone(),
             };
-            let at = at + (first - segments.start) * len / T::STEP * T::GROUP;
+            let at = panel * plan.panel + (first - segments.start) * len / T::STEP * T::GROUP;
             // SAFETY: the caller's promise.
-            unsafe { T::decode(size.codec, &size.matrix, block, &part, self.part(at)) };
+            unsafe {
+                T::decode(
+                    size.codec,
+                    &size.matrix,
+                    block,
+                    &part,
+                    self.part(at),
+                    starts,
+                )
+            };
         }
     }
 

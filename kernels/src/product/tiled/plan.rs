@@ -37,6 +37,7 @@ pub(super) struct Plan {
     /// Bytes of a block's decoded panel of a chunk.
     pub(super) panel: usize,
     /// Where these begin in scratch.
+    pub(super) starts: usize,
     pub(super) sums: usize,
     pub(super) pointers: usize,
     pub(super) row_sums: usize,
@@ -113,6 +114,7 @@ impl Plan {
             unit: T::ROWS,
             within_line: false,
             panel: (chunk[0].checked_mul(chunk[1])? / T::STEP).checked_mul(T::GROUP)?,
+            starts: 0,
             sums: 0,
             pointers: 0,
             row_sums: 0,
@@ -132,11 +134,10 @@ impl Plan {
         };
         let strip_tiles = plan.strip.div_ceil(T::ROWS);
         let waiting_tiles = if single { 1 } else { strip_tiles };
-        // A tile that is not full has as many places; strips are cut into tiles of
-        // like size.
         let strip_rows = strip_tiles * T::ROWS;
         let end = &mut plan.task;
         part(end, panels, blocks)?;
+        plan.starts = part(end, blocks, size_of::<[i32; BLOCK]>())?;
         plan.sums = part(end, waiting_tiles * T::ROWS, T::BLOCKS * SUMS)?;
         plan.pointers = part(end, strip_rows, size_of::<*const u8>())?;
         plan.row_sums = part(end, strip_rows, size_of::<i32>())?;
