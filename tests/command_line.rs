@@ -161,6 +161,52 @@ fn compile_run_inspect_verify() {
 }
 
 #[test]
+fn memory_as_text_json_and_page() {
+    let files = Files::new();
+    let tern = files.compile(&[]);
+    let dir = files.text("report");
+    let text = succeed(&["memory", &tern, "--out", &dir]);
+    for word in ["conv1", "t2", "scales", "int8", "most bytes alive at step"] {
+        assert!(text.contains(word), "{word} is not in\n{text}");
+    }
+    let page = std::fs::read_to_string(Path::new(&dir).join("memory.html")).unwrap();
+    assert!(page.starts_with("<!DOCTYPE html>") && page.contains("<svg"));
+    let json = std::fs::read_to_string(Path::new(&dir).join("memory.json")).unwrap();
+    assert_eq!(succeed(&["memory", &tern, "--json"]), json);
+    let report: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let file_bytes = std::fs::metadata(&tern).unwrap().len();
+    assert_eq!(report["file_bytes"].as_u64(), Some(file_bytes));
+    assert_eq!(report["layers"].as_array().unwrap().len(), 4);
+    // An ONNX model is measured as it would compile.
+    let onnx = succeed(&["memory", &files.text("digits.onnx"), "--json"]);
+    let onnx: serde_json::Value = serde_json::from_str(&onnx).unwrap();
+    assert_eq!(onnx["layers"], report["layers"]);
+    refuse(&["memory", &files.text("missing")], &["cannot open"]);
+}
+
+#[test]
+fn diff_tells_by_its_exit_code() {
+    let files = Files::new();
+    let a = files.text("a.tern");
+    std::fs::rename(files.compile(&[]), &a).unwrap();
+    let b = files.compile(&["--codec", "t5"]);
+    let run = |args: &[&str]| ternc().arg("diff").args(args).output().unwrap();
+    let same = run(&[&a, &a]);
+    assert_eq!(same.status.code(), Some(0));
+    assert!(text(&same.stdout).contains("are the same"));
+    let differs = run(&[&a, &b]);
+    assert_eq!(differs.status.code(), Some(1));
+    assert!(text(&differs.stdout).contains("codec     t2 -> t5"));
+    let json = run(&[&a, &b, "--json"]);
+    assert_eq!(json.status.code(), Some(1));
+    let json: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
+    assert_eq!(json["identical"], false);
+    let missing = run(&[&a, &files.text("missing")]);
+    assert_eq!(missing.status.code(), Some(2));
+    assert!(text(&missing.stderr).starts_with("error: cannot open"));
+}
+
+#[test]
 fn every_mode_compiles_and_verifies() {
     let files = Files::new();
     let mut samples = Vec::new();

@@ -6,7 +6,6 @@ pub mod ceiling;
 pub mod layers;
 pub mod matvec;
 pub mod model;
-pub mod plot;
 pub mod product;
 pub mod profile;
 pub mod shapes;

@@ -1,7 +1,6 @@
 //! How fast the product kernels are as one dimension grows and the others stay.
 
 use crate::ceiling::Ceiling;
-use crate::plot::{Level, Plot, Series};
 use crate::product::{Form, Product};
 use crate::shapes::{Kind, Layer};
 use crate::stats::time;
@@ -10,6 +9,7 @@ use clap::ValueEnum;
 use serde::Serialize;
 use std::fmt::Write;
 use std::time::Duration;
+use tern_charts::{Level, Lines, Series, Unit};
 use tern_kernels::Caps;
 use ternrt::pool::ThreadPool;
 
@@ -213,12 +213,15 @@ impl Sweep {
             let name = format!("{dtype} multiply limit");
             Some(Level { name, at })
         };
-        Plot {
+        Lines {
             title: format!("Product kernels by {}", self.axis.name()),
             subtitle: format!("{}; {} kernels", stays.join(", "), self.instruction_sets),
             x_title: self.axis.title().to_owned(),
             y_title: "speed (GMAC/s)".to_owned(),
+            width: tern_charts::WIDE,
             doubling_x: self.axis != Axis::Threads,
+            from_zero: true,
+            unit: Unit::Plain,
             series,
             // The limits are those of one thread.
             levels: match self.axis {
@@ -226,7 +229,8 @@ impl Sweep {
                 _ => ["f32", "i16", "i8"].into_iter().filter_map(level).collect(),
             },
         }
-        .svg()
+        .draw()
+        .document()
     }
 }
 

@@ -1,8 +1,7 @@
 //! `ternc inspect`: what is in a file.
 
-mod arena_svg;
-
 use super::model_file;
+use crate::report::arena;
 use crate::text_table as table;
 use anyhow::{Context, Result};
 use serde::Serialize;
@@ -89,7 +88,7 @@ pub(super) fn run(args: Args) -> Result<()> {
     let model = model_file::model(&args.model, &bytes)?;
     let inspection = inspect(&model, bytes.len() as u64);
     if let Some(path) = &args.svg {
-        crate::emit::write_atomically(path, arena_svg::draw(&model).as_bytes())?;
+        crate::emit::write_atomically(path, arena::chart(&model).document().as_bytes())?;
     }
     let text = if args.json {
         serde_json::to_string_pretty(&inspection).context("writing JSON")? + "\n"

@@ -2,14 +2,15 @@
 
 mod compile;
 mod data;
+mod diff;
 mod inspect;
+mod memory;
 mod model_file;
 mod npy;
 mod picture;
 mod progress;
 mod quickstart;
 mod run;
-
 mod verify;
 
 use clap::{Parser, Subcommand};
@@ -31,6 +32,8 @@ Examples:
   ternc compile model.onnx -o model.tern --activations i8 --calibrate samples.npz
   ternc run model.tern --input x=x.npy --output-dir out
   ternc inspect model.tern --svg arena.svg
+  ternc memory model.tern --out report               where the bytes go, as a page
+  ternc diff before.tern after.tern                  what changed, by layer
   ternc verify model.tern";
 
 #[derive(Subcommand)]
@@ -38,6 +41,8 @@ enum Command {
     Compile(compile::Args),
     Run(run::Args),
     Inspect(inspect::Args),
+    Memory(memory::Args),
+    Diff(diff::Args),
     Verify(verify::Args),
     Data(data::Args),
     Quickstart(quickstart::Args),
@@ -45,22 +50,30 @@ enum Command {
 
 /// Parses the arguments, runs the command, and prints an error as one line on stderr.
 pub fn main() -> ExitCode {
-    let result = match Cli::parse().command {
-        Command::Compile(args) => compile::run(args),
-        Command::Run(args) => run::run(args),
-        Command::Inspect(args) => inspect::run(args),
-        Command::Verify(args) => verify::run(args),
-        Command::Data(args) => data::run(args),
-        Command::Quickstart(args) => quickstart::run(args),
+    let command = Cli::parse().command;
+    let trouble = match command {
+        Command::Diff(_) => diff::TROUBLE,
+        _ => 1,
+    };
+    let done = |()| ExitCode::SUCCESS;
+    let result = match command {
+        Command::Compile(args) => compile::run(args).map(done),
+        Command::Run(args) => run::run(args).map(done),
+        Command::Inspect(args) => inspect::run(args).map(done),
+        Command::Memory(args) => memory::run(args).map(done),
+        Command::Diff(args) => diff::run(args),
+        Command::Verify(args) => verify::run(args).map(done),
+        Command::Quickstart(args) => quickstart::run(args).map(done),
+        Command::Data(args) => data::run(args).map(done),
     };
     match result {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             // The chain on one line: context first, cause last.
             let text = format!("{error:#}").replace('\n', "\n  ");
             let _ = writeln!(std::io::stderr(), "error: {text}");
-            ExitCode::FAILURE
+            ExitCode::from(trouble)
         }
     }
 }

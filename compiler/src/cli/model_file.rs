@@ -1,10 +1,59 @@
-//! Opening a `.tern` file for a command.
+//! Opening a model for a command.
 
+use crate::host::Aligned;
+use crate::pipeline::{self, CompileOptions, Silent};
 use anyhow::{Context, Result, bail};
 use memmap2::Mmap;
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use ternrt::Model;
+
+/// A compiled model, from a `.tern` file or made from an ONNX file.
+pub struct Opened {
+    path: PathBuf,
+    bytes: Bytes,
+}
+
+enum Bytes {
+    Mapped(Mmap),
+    Made(Aligned),
+}
+
+/// Maps a `.tern` file, or compiles an `.onnx` file with all activations as f32.
+pub fn open(path: &Path) -> Result<Opened> {
+    let is_onnx = path
+        .extension()
+        .is_some_and(|e| e.eq_ignore_ascii_case("onnx"));
+    let bytes = if is_onnx {
+        let options = CompileOptions {
+            golden: false,
+            ..CompileOptions::default()
+        };
+        let compiled = pipeline::compile(path, &options, &Silent)?;
+        Bytes::Made(Aligned::new(&compiled.bytes))
+    } else {
+        Bytes::Mapped(map(path)?)
+    };
+    Ok(Opened {
+        path: path.to_owned(),
+        bytes,
+    })
+}
+
+impl Opened {
+    /// The file's bytes.
+    pub fn bytes(&self) -> &[u8] {
+        match &self.bytes {
+            Bytes::Mapped(map) => map,
+            Bytes::Made(aligned) => aligned.bytes(),
+        }
+    }
+
+    /// The checked model.
+    pub fn model(&self) -> Result<Model<'_>> {
+        model(&self.path, self.bytes())
+    }
+}
 
 /// Maps a file into memory.
 pub fn map(path: &Path) -> Result<Mmap> {
