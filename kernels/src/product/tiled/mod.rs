@@ -556,6 +556,16 @@ impl<T: Tile, R: Rows> Task<'_, T, R> {
                         at += len;
                     },
                 );
+                // What the last tap's tiles read beyond it meets weights of zero,
+                // but is to have been written.
+                if (at + T::STEP) * T::UNIT <= plan.image_len {
+                    // SAFETY: that lies within the image.
+                    unsafe {
+                        start
+                            .add(at * T::UNIT)
+                            .write_bytes(T::ZERO, T::STEP * T::UNIT);
+                    }
+                }
                 (done, next) = (done + 1, next + 1);
             }
             let first = (done - down.reach()) * plan.steps[1];
