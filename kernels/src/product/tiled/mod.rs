@@ -3,11 +3,12 @@
 //! [`Tile`]; this is the loop around it.
 //!
 //! ```text
+//! decode all panels, if they stay in a cache together
 //! for each strip of output rows:
 //!     make the image of the input that it reads    // unless tiles read the input itself
 //!     for each BLOCKS blocks of a group:
 //!         for each chunk of k:
-//!             decode the chunk's panels
+//!             decode the chunk's panels            // unless they are
 //!             for each tile of ROWS rows: add the chunk's products
 //!         epilogue
 //! ```
@@ -59,6 +60,9 @@ pub(crate) trait Tile {
     /// Bytes of a chunk's panels at most, so that they and the rows they meet stay
     /// in a cache.
     const PANELS: usize = 18 << 10;
+    /// Bytes of the panels of a group of channels at most that are decoded before
+    /// the first strip and kept.
+    const KEPT: usize = 32 << 10;
     /// Rows of a strip at most: more of them decode panels less often. One tile is
     /// always possible.
     const STRIP: usize = 192;
@@ -287,6 +291,13 @@ impl<T: Tile, R: Rows> Task<'_, T, R> {
         let mut first = units.start;
         while first < units.end {
             let end = ((first / blocks + 1) * blocks).min(units.end);
+            if plan.kept {
+                for (i, unit) in (first..end).enumerate() {
+                    // SAFETY: the caller's promise; there is a panel for each block
+                    // of a group.
+                    unsafe { self.decode(unit, 0..plan.segments, 0, plan.len, i) };
+                }
+            }
             let mut left = rows.clone();
             while !left.is_empty() {
                 let strip = plan.strip(&left);
@@ -335,8 +346,10 @@ impl<T: Tile, R: Rows> Task<'_, T, R> {
         let groups = units.len().div_ceil(T::BLOCKS);
         for g in 0..groups {
             let at = |g: usize| units.start + units.len() * g / groups;
-            // SAFETY: the caller's promise; at most BLOCKS units.
-            unsafe { self.blocks(at(g)..at(g + 1), rows.clone()) };
+            let kept = if plan.kept { at(g) - units.start } else { 0 };
+            // SAFETY: the caller's promise; at most BLOCKS units, whose panels are
+            // there if they are kept.
+            unsafe { self.blocks(at(g)..at(g + 1), rows.clone(), kept) };
         }
     }
 
@@ -347,12 +360,13 @@ impl<T: Tile, R: Rows> Task<'_, T, R> {
             .map(move |first| first..end.min(first + T::ROWS))
     }
 
-    /// A strip of output rows for at most `BLOCKS` units, in chunks of k.
+    /// A strip of output rows for at most `BLOCKS` units, in chunks of k. The panels
+    /// are decoded, or have been kept, from number `kept` on.
     ///
     /// # Safety
     ///
     /// As for [`run`](Self::run); the strip's pointers are there.
-    unsafe fn blocks(&self, units: Range<usize>, rows: Range<usize>) {
+    unsafe fn blocks(&self, units: Range<usize>, rows: Range<usize>, kept: usize) {
         let (plan, size) = (self.plan, &self.problem.size);
         let [chunk_segments, chunk_len] = plan.chunk;
         let single = plan.chunk == [plan.segments, plan.len];
@@ -370,11 +384,14 @@ impl<T: Tile, R: Rows> Task<'_, T, R> {
                     let block = self.problem.block(units.start);
                     (block[at..].as_ptr(), block.len())
                 } else {
-                    for (i, unit) in units.clone().enumerate() {
-                        // SAFETY: the caller's promise; at most BLOCKS units.
-                        unsafe { self.decode(unit, segment..segment + count, from, len, i) };
+                    if !plan.kept {
+                        for (i, unit) in units.clone().enumerate() {
+                            // SAFETY: the caller's promise; at most BLOCKS units.
+                            unsafe { self.decode(unit, segment..segment + count, from, len, i) };
+                        }
                     }
-                    (self.part::<u8>(0).cast_const(), plan.panel)
+                    let panels = self.part::<u8>(kept * plan.panel);
+                    (panels.cast_const(), plan.panel)
                 };
                 let chunk = |i: usize, rows: usize| {
                     let mut segments = self.segments(i, rows);
@@ -387,7 +404,10 @@ impl<T: Tile, R: Rows> Task<'_, T, R> {
                         panels,
                         stride,
                         blocks: units.len(),
-                        starts: self.part(plan.starts),
+                        starts: self
+                            .part::<[i32; BLOCK]>(plan.starts)
+                            .wrapping_add(kept)
+                            .cast(),
                         row_sums: self.part::<i32>(plan.row_sums).wrapping_add(i * T::ROWS),
                         sums: self.part(plan.sums + waiting * T::ROWS * T::BLOCKS * plan::SUMS),
                         first: segment == 0 && from == 0,

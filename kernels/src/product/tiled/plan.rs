@@ -36,6 +36,8 @@ pub(super) struct Plan {
     within_line: bool,
     /// Bytes of a block's decoded panel of a chunk.
     pub(super) panel: usize,
+    /// Whether all panels of a group are decoded once, before the first strip.
+    pub(super) kept: bool,
     /// Where these begin in scratch.
     pub(super) starts: usize,
     pub(super) sums: usize,
@@ -114,6 +116,7 @@ impl Plan {
             unit: T::ROWS,
             within_line: false,
             panel: (chunk[0].checked_mul(chunk[1])? / T::STEP).checked_mul(T::GROUP)?,
+            kept: false,
             starts: 0,
             sums: 0,
             pointers: 0,
@@ -127,11 +130,11 @@ impl Plan {
             plan.cut_image::<T>(size, threads, shape.batch)?;
         }
 
-        let panels = if T::in_place(size.codec) {
-            0
-        } else {
-            plan.panel
-        };
+        let in_place = T::in_place(size.codec);
+        let panels = if in_place { 0 } else { plan.panel };
+        let all = size.matrix.blocks();
+        plan.kept = single && !in_place && all.checked_mul(plan.panel)? <= T::KEPT;
+        let blocks = if plan.kept { all } else { blocks };
         let strip_tiles = plan.strip.div_ceil(T::ROWS);
         let waiting_tiles = if single { 1 } else { strip_tiles };
         let strip_rows = strip_tiles * T::ROWS;
