@@ -10,8 +10,9 @@
 //!
 //! Where `k` is no multiple of `STEP`, the last group's other weights are 0.
 
-use super::codes::{Quad, Quads};
-use crate::layout::{BLOCK, dense_i8, t2};
+use super::codes::{Quad, Quads, fields};
+use super::tile::load_group;
+use crate::layout::{BLOCK, PANEL_BYTES, dense_i8, t2};
 use crate::product::tiled::Part;
 use crate::{Codec, Matrix};
 use core::arch::x86_64::*;
@@ -66,6 +67,26 @@ pub(crate) unsafe fn decode<P: Panel>(
         unsafe { panel.add(k / P::STEP * group).write_bytes(P::ZERO, group) };
     }
     match codec {
+        // Whole panels, which begin at every multiple of 16 channels.
+        Codec::T2 if channels.is_multiple_of(t2::TAP_UNIT) => {
+            let stride = matrix.channels.div_ceil(t2::TAP_UNIT);
+            let mut k = 0;
+            for tap in part.taps.clone() {
+                let first = tap * stride + part.channels.start / t2::TAP_UNIT;
+                let panels = &block[first * PANEL_BYTES..];
+                let panels = panels.as_chunks::<PANEL_BYTES>().0.iter();
+                for bytes in panels.take(channels / t2::TAP_UNIT) {
+                    // SAFETY: 64 bytes.
+                    let [low, high] = unsafe { load_group(bytes.as_ptr()) };
+                    let (low, high) = (fields(low), fields(high));
+                    for quad in 0..4 {
+                        // SAFETY: k + 4 is within the part.
+                        unsafe { P::store(panel, k, 4, [low[quad], high[quad]]) };
+                        k += 4;
+                    }
+                }
+            }
+        }
         Codec::T2 | Codec::T5 | Codec::N12 => {
             let mut quads = Quads::new(codec, block);
             let stride = matrix.channels.next_multiple_of(t2::TAP_UNIT) / 4;

@@ -207,33 +207,70 @@ tile!(WideI8, i8, i16, i16, products_i16, true, "avx2,fma", {});
 tile!(I8, i8, i8, i8, products_i8, true, "avx2,fma", {
     #[target_feature(enable = "avx2")]
     unsafe fn row_sums(segments: &Segments, sums: &mut [i32]) {
-        let (ones, ones_16) = (_mm256_set1_epi8(1), _mm256_set1_epi16(1));
-        for (r, sum) in sums.iter_mut().enumerate().take(segments.rows) {
-            let mut wide = _mm256_setzero_si256();
-            for segment in 0..segments.count {
-                // SAFETY: the row's pointer was written; it has len elements.
-                let x = unsafe {
-                    let x = segments.row(r, segment);
-                    core::slice::from_raw_parts(x.cast::<i8>(), segments.len)
-                };
-                let (vectors, rest) = x.as_chunks::<32>();
-                for x in vectors {
-                    // SAFETY: 32 bytes.
-                    let x = unsafe { _mm256_loadu_si256(x.as_ptr().cast()) };
-                    let pairs = _mm256_maddubs_epi16(ones, x);
-                    wide = _mm256_add_epi32(wide, _mm256_madd_epi16(pairs, ones_16));
-                }
-                for x in rest {
-                    *sum = sum.wrapping_add(i32::from(*x));
+        /// Rows whose sums are folded together.
+        const TOGETHER: usize = 8;
+        for (i, sums) in sums[..segments.rows].chunks_mut(TOGETHER).enumerate() {
+            let mut wide = [_mm256_setzero_si256(); TOGETHER];
+            for (r, wide) in wide.iter_mut().enumerate().take(sums.len()) {
+                for segment in 0..segments.count {
+                    // SAFETY: the row's pointer was written; it has len elements.
+                    let x = unsafe {
+                        let x = segments.row(i * TOGETHER + r, segment);
+                        core::slice::from_raw_parts(x.cast::<i8>(), segments.len)
+                    };
+                    *wide = add_bytes(*wide, x);
                 }
             }
-            let mut lanes = [0i32; 8];
-            // SAFETY: 32 bytes.
-            unsafe { _mm256_storeu_si256(lanes.as_mut_ptr().cast(), wide) };
-            *sum = lanes.iter().fold(*sum, |a, b| a.wrapping_add(*b));
+            let lanes = fold(&wide);
+            sums.copy_from_slice(&lanes[..sums.len()]);
         }
     }
 });
+
+/// Adds bytes, of which there are a multiple of four, to i32 lanes.
+#[target_feature(enable = "avx2")]
+#[inline]
+fn add_bytes(mut wide: __m256i, x: &[i8]) -> __m256i {
+    let (ones, ones_16) = (_mm256_set1_epi8(1), _mm256_set1_epi16(1));
+    let (vectors, rest) = x.as_chunks::<32>();
+    for x in vectors {
+        // SAFETY: 32 bytes.
+        let x = unsafe { _mm256_loadu_si256(x.as_ptr().cast()) };
+        let pairs = _mm256_maddubs_epi16(ones, x);
+        wide = _mm256_add_epi32(wide, _mm256_madd_epi16(pairs, ones_16));
+    }
+    let (vectors, rest) = rest.as_chunks::<16>();
+    let add_half = |wide, x| {
+        let pairs = _mm_maddubs_epi16(_mm256_castsi256_si128(ones), x);
+        let sums = _mm_madd_epi16(pairs, _mm256_castsi256_si128(ones_16));
+        _mm256_add_epi32(wide, _mm256_zextsi128_si256(sums))
+    };
+    for x in vectors {
+        // SAFETY: 16 bytes.
+        wide = add_half(wide, unsafe { _mm_loadu_si128(x.as_ptr().cast()) });
+    }
+    for x in rest.as_chunks::<4>().0 {
+        let x = i32::from_le_bytes(x.map(|x| x as u8));
+        wide = add_half(wide, _mm_cvtsi32_si128(x));
+    }
+    wide
+}
+
+/// The sum of the lanes of each.
+#[target_feature(enable = "avx2")]
+#[inline]
+fn fold(wide: &[__m256i; 8]) -> [i32; 8] {
+    let pair = |i: usize| _mm256_hadd_epi32(wide[2 * i], wide[2 * i + 1]);
+    // In each half, what that half of four of them adds up to.
+    let first = _mm256_hadd_epi32(pair(0), pair(1));
+    let last = _mm256_hadd_epi32(pair(2), pair(3));
+    let low = _mm256_permute2x128_si256(first, last, 0x20);
+    let high = _mm256_permute2x128_si256(first, last, 0x31);
+    let mut lanes = [0; 8];
+    // SAFETY: 32 bytes.
+    unsafe { _mm256_storeu_si256(lanes.as_mut_ptr().cast(), _mm256_add_epi32(low, high)) };
+    lanes
+}
 
 /// The waiting sums of `R` rows, two registers each. Loops rather than `map`,
 /// here and below: closures of this feature level would not be inlined there.

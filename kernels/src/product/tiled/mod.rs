@@ -62,12 +62,12 @@ pub(crate) trait Tile {
     const PANELS: usize = 18 << 10;
     /// Bytes of the panels of a group of channels at most that are decoded before
     /// the first strip and kept.
-    const KEPT: usize = 32 << 10;
+    const KEPT: usize = 64 << 10;
     /// Rows of a strip at most: more of them decode panels less often. One tile is
     /// always possible.
     const STRIP: usize = 192;
     /// The same where sums wait for further chunks.
-    const WAITING: usize = 48;
+    const WAITING: usize = 192;
     /// Bytes of an image at most.
     const IMAGE: usize = 128 << 10;
 
