@@ -8,6 +8,7 @@ pub mod matvec;
 pub mod model;
 pub mod product;
 pub mod profile;
+pub mod scaling;
 pub mod shapes;
 pub mod stats;
 pub mod sweep;

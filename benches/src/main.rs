@@ -13,7 +13,7 @@ use ternrt_bench::ceiling::Ceiling;
 use ternrt_bench::product::{Activations, Form};
 use ternrt_bench::shapes;
 use ternrt_bench::sweep::{self, Axis, Sweep};
-use ternrt_bench::{layers, matvec, model};
+use ternrt_bench::{layers, matvec, model, scaling};
 
 /// Measure a .tern model: latency, throughput, memory, and time per op
 ///
@@ -43,6 +43,8 @@ enum Command {
         #[command(flatten)]
         common: Common,
     },
+    /// A model with one thread, two ... in turn: how many times faster, in all and op by op
+    Scaling(scaling::Args),
     /// Speed of the product kernels over one dimension, as a table, and as JSON, CSV and SVG files
     Sweep {
         /// What grows (default: each)
@@ -94,6 +96,7 @@ fn run(args: Args) -> Result<()> {
         (Some(Command::Ceiling(common)), _) => run_ceiling(&common),
         (Some(Command::Matvec(common)), _) => run_matvec(&common),
         (Some(Command::Layers { network, common }), _) => run_layers(&network, &common),
+        (Some(Command::Scaling(args)), _) => scaling::run(&args),
         (
             Some(Command::Sweep {
                 axes,

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 use ternrt::format::golden;
 use ternrt::format::header::Section;
@@ -62,25 +62,56 @@ struct Report {
     profile: Vec<Line>,
 }
 
+/// A model's file in memory.
+pub(crate) struct Opened {
+    shown: String,
+    bytes: memmap2::Mmap,
+}
+
+impl Opened {
+    /// Maps the file.
+    pub(crate) fn new(path: &Path) -> Result<Opened> {
+        let shown = path.display().to_string();
+        let file = std::fs::File::open(path).with_context(|| format!("cannot open {shown}"))?;
+        let metadata = file.metadata();
+        if metadata
+            .with_context(|| format!("cannot read {shown}"))?
+            .len()
+            == 0
+        {
+            bail!("{shown} is empty; compile the model again");
+        }
+        // SAFETY: a read-only map of a file that nobody alters while it is measured.
+        let bytes = unsafe { memmap2::Mmap::map(&file) };
+        let bytes = bytes.with_context(|| format!("cannot map {shown}"))?;
+        Ok(Opened { shown, bytes })
+    }
+
+    /// The model in it.
+    pub(crate) fn model(&self) -> Result<Model<'_>> {
+        Model::new(&self.bytes).map_err(|e| anyhow!("{}: {e}", self.shown))
+    }
+}
+
+/// Bytes for each input. A run may overwrite inputs, so they are copied before each.
+pub(crate) fn seeded_inputs(model: &Model<'_>) -> Vec<Vec<u8>> {
+    let inputs = model.inputs(0).enumerate();
+    let fill = |(i, info): (usize, ternrt::TensorInfo<'_>)| {
+        let mut bytes = vec![0u8; info.len];
+        golden::fill(info.dtype, i as u64 + 1, &mut bytes);
+        bytes
+    };
+    inputs.map(fill).collect()
+}
+
 /// Measures a model and prints the figures.
 ///
 /// # Errors
 /// A file that is no model, or a runtime's error.
 pub fn run(args: &Args) -> Result<()> {
     let shown = args.model.display();
-    let file = std::fs::File::open(&args.model).with_context(|| format!("cannot open {shown}"))?;
-    if file
-        .metadata()
-        .with_context(|| format!("cannot read {shown}"))?
-        .len()
-        == 0
-    {
-        bail!("{shown} is empty; compile the model again");
-    }
-    // SAFETY: a read-only map of a file that nobody alters while it is measured.
-    let bytes =
-        unsafe { memmap2::Mmap::map(&file) }.with_context(|| format!("cannot map {shown}"))?;
-    let model = Model::new(&bytes).map_err(|e| anyhow!("{shown}: {e}"))?;
+    let opened = Opened::new(&args.model)?;
+    let (bytes, model) = (&opened.bytes, opened.model()?);
     let caps = ternrt::caps_from_env()?;
     let pool = ThreadPool::new(args.threads.into())
         .map_err(|e| anyhow!("cannot start {} threads: {e}", args.threads))?;
@@ -95,16 +126,7 @@ pub fn run(args: &Args) -> Result<()> {
         },
     )?;
 
-    // Inputs may be overwritten by a run, so they are kept here and copied before each.
-    let inputs: Vec<Vec<u8>> = model
-        .inputs(0)
-        .enumerate()
-        .map(|(i, info)| {
-            let mut bytes = vec![0u8; info.len];
-            golden::fill(info.dtype, i as u64 + 1, &mut bytes);
-            bytes
-        })
-        .collect();
+    let inputs = seeded_inputs(&model);
     let once = |session: &mut Session<'_, '_>, profiler: Option<&mut Profiler>| -> Result<f64> {
         let mut ms = 0.0;
         let mut profiler = profiler;

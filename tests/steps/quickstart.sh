@@ -25,6 +25,7 @@ assert products and all(op['activations'] and op['codec'] for op in products)
 assert not r['ceiling']['multiply'] or all(op['ceiling_share'] > 0 for op in products)" "$OUT/bench.json"
 check "ternrt-bench ceiling" "$CARGO_TARGET_DIR/release/ternrt-bench" ceiling
 check "ternrt-bench matvec" "$CARGO_TARGET_DIR/release/ternrt-bench" matvec --budget 1
+check "ternrt-bench scaling" "$CARGO_TARGET_DIR/release/ternrt-bench" scaling "$OUT/digits.tern" --threads 2 --rounds 3
 check "ternrt-bench sweep" "$CARGO_TARGET_DIR/release/ternrt-bench" sweep --budget 1 --output-dir "$OUT/sweep"
 check "a sweep's picture is XML" python3 -c "
 import sys, xml.dom.minidom
