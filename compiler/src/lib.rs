@@ -9,6 +9,7 @@ pub mod calibrate;
 pub mod cli;
 pub mod data;
 pub mod emit;
+pub mod evaluate;
 pub mod golden;
 pub mod host;
 pub mod import;
