@@ -2,51 +2,10 @@
 //! one clear line for each kind of bad input.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Command;
 use tempfile::TempDir;
+use tern_tests::command::{refuse, succeed, ternc, text};
 use tern_tests::models::DIGITS;
-
-/// The `ternc` of this build, beside the test binaries.
-fn ternc() -> Command {
-    let mut path = std::env::current_exe().unwrap();
-    path.pop();
-    if path.ends_with("deps") {
-        path.pop();
-    }
-    let path = path.join("ternc");
-    assert!(
-        path.exists(),
-        "{}: run `cargo test --workspace`, which builds the command",
-        path.display()
-    );
-    Command::new(path)
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
-
-fn succeed(args: &[&str]) -> String {
-    let out = ternc().args(args).output().unwrap();
-    assert!(out.status.success(), "{args:?}: {}", text(&out.stderr));
-    text(&out.stdout)
-}
-
-/// Fails with one line on stderr that holds all of `needles`.
-fn refuse(args: &[&str], needles: &[&str]) -> Output {
-    let out = ternc().args(args).output().unwrap();
-    let stderr = text(&out.stderr);
-    assert_eq!(out.status.code(), Some(1), "{args:?}: {stderr}");
-    assert!(stderr.starts_with("error: "), "{args:?}: {stderr}");
-    assert!(!stderr.contains("panicked"), "{args:?}: {stderr}");
-    for needle in needles {
-        assert!(
-            stderr.contains(needle),
-            "{args:?}: {needle:?} is not in {stderr}"
-        );
-    }
-    out
-}
 
 struct Files {
     dir: TempDir,

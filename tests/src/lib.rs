@@ -1,6 +1,7 @@
 //! What the tests across crates share: real networks with seeded weights, a
 //! generator of numbers, and one-line ways to compile and run.
 
+pub mod command;
 pub mod models;
 pub mod random;
 

@@ -123,14 +123,24 @@ impl Lines {
         xs.sort_by(f64::total_cmp);
         xs.dedup();
         let room = ((right - LEFT) / 40.0).max(1.0) as usize;
-        for x in xs.iter().step_by(xs.len().div_ceil(room).max(1)) {
-            let at = px(*x);
+        // Whole numbers are marked themselves, between others round ones.
+        let marked: Vec<f64> = if self.doubling_x || xs.iter().all(|x| x.fract() == 0.0) {
+            let step = xs.len().div_ceil(room).max(1);
+            xs.iter().copied().step_by(step).collect()
+        } else {
+            let ticks = Unit::Plain.ticks(first, last, room as f64);
+            let inside = ticks.into_iter().filter(|x| (first..=last).contains(x));
+            inside.collect()
+        };
+        for x in marked {
+            let at = px(x);
             writeln!(
                 out,
                 "<line class=\"axis\" x1=\"{at:.1}\" x2=\"{at:.1}\" y1=\"{bottom}\" y2=\"{:.1}\"/>\
-                 <text x=\"{at:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{x}</text>",
+                 <text x=\"{at:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{}</text>",
                 bottom + 5.0,
-                bottom + 19.0
+                bottom + 19.0,
+                escape(&Unit::Plain.tick(x))
             )?;
         }
         let (middle_x, middle_y) = ((LEFT + right) / 2.0, (TOP + bottom) / 2.0);
@@ -239,6 +249,14 @@ mod tests {
                 assert!(!svg.contains("NaN") && !svg.contains("inf"), "{svg}");
             }
         }
+    }
+
+    #[test]
+    fn x_is_marked_at_round_numbers() {
+        let svg = lines(vec![[0.37, 1.0], [49.3, 2.0], [99.1, 3.0]], false);
+        assert!(svg.contains(">40</text>") && !svg.contains(">49.3</text>"));
+        let svg = lines(vec![[1.0, 1.0], [7.0, 2.0]], false);
+        assert!(svg.contains(">1</text>") && svg.contains(">7</text>"));
     }
 
     #[test]

@@ -146,7 +146,7 @@ fn byte_count(text: &str) -> Result<u64, String> {
 }
 
 /// `NAME=1x3x224x224`.
-fn input_shape(text: &str) -> Result<(String, Vec<usize>)> {
+pub fn input_shape(text: &str) -> Result<(String, Vec<usize>)> {
     let wrong = || format!("--input-shape {text:?}: write NAME=1x3x224x224");
     let (name, dims) = text.rsplit_once('=').with_context(wrong)?;
     let dims: Vec<usize> = dims

@@ -1,5 +1,6 @@
 //! The command line: one file a subcommand.
 
+mod accuracy;
 mod compile;
 mod data;
 mod diff;
@@ -33,12 +34,14 @@ Examples:
   ternc run model.tern --input x=x.npy --output-dir out
   ternc inspect model.tern --svg arena.svg
   ternc memory model.tern --out report               where the bytes go, as a page
+  ternc accuracy model.tern --dataset fashion-mnist --baseline f32.onnx --out report
   ternc diff before.tern after.tern                  what changed, by layer
   ternc verify model.tern";
 
 #[derive(Subcommand)]
 enum Command {
     Compile(compile::Args),
+    Accuracy(accuracy::Args),
     Run(run::Args),
     Inspect(inspect::Args),
     Memory(memory::Args),
@@ -58,6 +61,7 @@ pub fn main() -> ExitCode {
     let done = |()| ExitCode::SUCCESS;
     let result = match command {
         Command::Compile(args) => compile::run(args).map(done),
+        Command::Accuracy(args) => accuracy::run(args).map(done),
         Command::Run(args) => run::run(args).map(done),
         Command::Inspect(args) => inspect::run(args).map(done),
         Command::Memory(args) => memory::run(args).map(done),

@@ -21,12 +21,18 @@ enum Bytes {
 
 /// Maps a `.tern` file, or compiles an `.onnx` file with all activations as f32.
 pub fn open(path: &Path) -> Result<Opened> {
+    open_shaped(path, &[])
+}
+
+/// As [`open`], with shapes for inputs whose dimensions an `.onnx` file leaves open.
+pub fn open_shaped(path: &Path, input_shapes: &[(String, Vec<usize>)]) -> Result<Opened> {
     let is_onnx = path
         .extension()
         .is_some_and(|e| e.eq_ignore_ascii_case("onnx"));
     let bytes = if is_onnx {
         let options = CompileOptions {
             golden: false,
+            input_shapes: input_shapes.to_vec(),
             ..CompileOptions::default()
         };
         let compiled = pipeline::compile(path, &options, &Silent)?;
