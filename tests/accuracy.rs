@@ -1,4 +1,4 @@
-//! `ternc accuracy` as a user meets it, on the data set that is built in.
+//! `ternc accuracy`, `ternc sensitivity` and the picking of codecs as a user meets them, on the data set that is built in.
 
 use std::path::Path;
 use tempfile::TempDir;
@@ -173,4 +173,111 @@ fn bad_input_is_refused() {
         ],
         &["file"],
     );
+}
+
+#[test]
+fn layers_are_measured_alone() {
+    let files = files();
+    let out = files.dir.path().join("report");
+    let text = succeed(&[
+        "sensitivity",
+        &files.onnx,
+        "--dataset",
+        "digits",
+        "--limit",
+        "90",
+        "--out",
+        out.to_str().unwrap(),
+    ]);
+    for word in [
+        "classifier",
+        "f32 to n12",
+        "90 images of digits",
+        "points lost",
+    ] {
+        assert!(text.contains(word), "{word} is not in\n{text}");
+    }
+    let json = json(&out.join("sensitivity.json"));
+    let layers = json["layers"].as_array().unwrap();
+    let tried = layers
+        .iter()
+        .flat_map(|l| l["candidates"].as_array().unwrap());
+    assert!(tried.clone().count() >= 3);
+    assert!(tried.into_iter().all(|c| c["saved"].as_u64().unwrap() > 0));
+    let html = std::fs::read_to_string(out.join("sensitivity.html")).unwrap();
+    assert!(html.contains("<svg") && html.contains("classifier"));
+    let t2 = succeed(&[
+        "sensitivity",
+        &files.onnx,
+        "--dataset",
+        "digits",
+        "--limit",
+        "9",
+        "--codec",
+        "t2",
+        "--skip",
+        "stem",
+    ]);
+    assert!(!t2.contains("n12") && t2.contains("stem (f32)"), "{t2}");
+    refuse(
+        &["sensitivity", &files.tern, "--dataset", "digits"],
+        &["ONNX"],
+    );
+    refuse(
+        &[
+            "sensitivity",
+            &files.onnx,
+            "--dataset",
+            "digits",
+            "--skip",
+            "nothing",
+        ],
+        &["--skip", "nothing"],
+    );
+}
+
+#[test]
+fn codecs_are_picked_by_measuring() {
+    let files = files();
+    let (onnx, tern) = (files.onnx.as_str(), files.tern.as_str());
+    let compile = |extra: &[&str]| {
+        let mut args = vec!["compile", onnx, "-o", tern, "--dataset", "digits"];
+        args.extend(extra);
+        succeed(&args)
+    };
+    let report = files.dir.path().join("report.json");
+    let text = compile(&["--max-drop", "3", "--report", report.to_str().unwrap()]);
+    assert!(
+        text.contains("picked") && text.contains("points lost"),
+        "{text}"
+    );
+    let picked = json(&report)["selection"].clone();
+    assert!(picked["drop"].as_f64().unwrap() <= 3.0, "{picked}");
+    assert!(!picked["picked"].as_array().unwrap().is_empty(), "{picked}");
+    // It is what `ternc accuracy` finds.
+    let printed = succeed(&["accuracy", tern, "--dataset", "digits", "--json"]);
+    let measured: serde_json::Value = serde_json::from_str(&printed).unwrap();
+    assert_eq!(measured["top1"], picked["after"]["top1"]);
+    let size = std::fs::metadata(tern).unwrap().len();
+
+    let limit = (size - 600).to_string();
+    compile(&["--max-file", &limit]);
+    assert!(std::fs::metadata(tern).unwrap().len() <= size - 600);
+    let with = |extra: &[&'static str], needles: &[&str]| {
+        let mut args = vec!["compile", onnx, "-o", tern, "--dataset", "digits"];
+        args.extend(extra);
+        refuse(&args, needles);
+    };
+    with(&["--max-file", "500"], &["--max-file", "largest layers"]);
+    with(
+        &["--max-drop", "0", "--max-file", "7000"],
+        &["--max-drop 0"],
+    );
+    with(&[], &["--max-drop", "--max-file"]);
+    with(&["--max-drop", "101"], &["--max-drop"]);
+    with(
+        &["--max-drop", "1", "--ternarise", "absmean"],
+        &["--ternarise"],
+    );
+    with(&["--max-drop", "1", "--codec", "t5"], &["t5"]);
 }

@@ -66,6 +66,32 @@ impl Predictions {
         seen.zip(&self.labels).filter(|(s, l)| s == *l).count()
     }
 
+    /// Whether the numbers of every image are probabilities already.
+    pub fn are_probabilities(&self) -> bool {
+        let distribution = |row: &[f32]| {
+            let sum: f32 = row.iter().sum();
+            row.iter().all(|p| (0.0..=1.0).contains(p)) && (sum - 1.0).abs() < 1e-3
+        };
+        self.rows().all(distribution)
+    }
+
+    /// Mean over the images of the negative logarithm of the probability that the model
+    /// gives to what they are. Scores become probabilities by softmax.
+    pub fn cross_entropy(&self) -> f64 {
+        let known = self.are_probabilities();
+        let loss = |(row, &label): (&[f32], &usize)| {
+            let own = f64::from(row[label]);
+            if known {
+                return -own.max(1e-12).ln();
+            }
+            let high = f64::from(row[largest(row)]);
+            let sum: f64 = row.iter().map(|&x| (f64::from(x) - high).exp()).sum();
+            high + sum.ln() - own
+        };
+        let sum: f64 = self.rows().zip(&self.labels).map(loss).sum();
+        sum / self.len().max(1) as f64
+    }
+
     /// Share of the images that are seen as what they are, in 0..=1.
     pub fn top1(&self) -> f64 {
         self.correct() as f64 / self.len().max(1) as f64
@@ -359,6 +385,11 @@ fn outputs(model: &Model<'_>, batch: usize) -> Result<usize> {
         output.name
     );
     Ok(elements / batch)
+}
+
+/// How many images of a data set are looked at.
+pub fn image_count(data: &dyn Dataset, options: &Options) -> usize {
+    options.limit.map_or(data.len(), |n| n.min(data.len()))
 }
 
 /// Images to look at: all, or `limit` of them evenly spread, since folders hold

@@ -21,5 +21,6 @@ pub mod passes;
 pub mod pipeline;
 pub mod plan;
 pub mod report;
+pub mod sensitivity;
 pub mod ternarise;
 pub mod text_table;

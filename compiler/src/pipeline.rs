@@ -81,6 +81,18 @@ impl Progress for Silent {
     fn advance(&self, _: u64) {}
 }
 
+/// A file that is larger than [`CompileOptions::max_file`].
+#[derive(Clone, Debug)]
+pub struct TooLarge(String);
+
+impl std::fmt::Display for TooLarge {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for TooLarge {}
+
 /// What a compilation gives.
 #[derive(Clone, Debug)]
 pub struct Compiled {
@@ -281,13 +293,14 @@ fn check_file(bytes: &[u8], report: &Report, max: Option<u64>) -> Result<()> {
         .take(5)
         .map(|l| format!("{:?} {} ({})", l.name, l.codec, table::grouped(l.bytes)))
         .collect();
-    bail!(
+    let text = format!(
         "the file has {} bytes, {} over --max-file {}; the largest layers are {}",
         table::grouped(bytes.len() as u64),
         table::grouped(bytes.len() as u64 - max),
         table::grouped(max),
         heaviest.join(", ")
-    )
+    );
+    Err(TooLarge(text).into())
 }
 
 fn file_metadata(

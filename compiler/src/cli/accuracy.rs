@@ -20,11 +20,19 @@ use std::path::{Path, PathBuf};
 pub struct Args {
     /// The compiled model, or an ONNX model (compiled as f32)
     model: PathBuf,
+    /// The data set: a name that `ternc data list` knows, or a folder of pictures. Smaller images
+    /// are padded with zeros evenly on all sides
+    #[arg(long, value_name = "NAME|DIR")]
+    dataset: String,
     #[command(flatten)]
     on: On,
     /// A model to compare with on the same images, .tern or ONNX
     #[arg(long, value_name = "MODEL")]
     baseline: Option<PathBuf>,
+    /// Fixes the dimensions of an ONNX model's input that has dynamic ones; the first is the number
+    /// of images that are run at a time
+    #[arg(long, value_name = "NAME=1x3x224x224")]
+    input_shape: Vec<String>,
     /// Write accuracy.json and accuracy.html into this directory (made if missing)
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -36,39 +44,32 @@ pub struct Args {
     quiet: bool,
 }
 
-/// What to measure on, and how.
+/// Which images of a data set to measure on, and how. For commands that have `--dataset`.
 #[derive(clap::Args)]
 pub struct On {
-    /// The data set: a name that `ternc data list` knows, or a folder of pictures. Smaller images
-    /// are padded with zeros evenly on all sides
-    #[arg(long, value_name = "NAME|DIR")]
-    dataset: String,
-    /// Which part of it
-    #[arg(long, value_enum, default_value_t = SplitArg::Test)]
+    /// Which part of the data set
+    #[arg(long, requires = "dataset", value_enum, default_value_t = SplitArg::Test)]
     split: SplitArg,
-    /// Where its files are, in place of the cache
-    #[arg(long, value_name = "DIR")]
+    /// Where the data set's files are, in place of the cache
+    #[arg(long, requires = "dataset", value_name = "DIR")]
     data_dir: Option<PathBuf>,
     /// Use so many images at most, evenly spread over the set
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, requires = "dataset", value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     limit: Option<u32>,
     /// Subtracted from pixels in 0..1, in place of the data set's mean: one value, or one a channel
     #[arg(
         long,
+        requires = "dataset",
         value_name = "M,..",
         value_delimiter = ',',
         allow_hyphen_values = true
     )]
     mean: Option<Vec<f32>>,
     /// Divides what the mean was subtracted from: one value, or one a channel
-    #[arg(long, value_name = "S,..", value_delimiter = ',')]
+    #[arg(long, requires = "dataset", value_name = "S,..", value_delimiter = ',')]
     std: Option<Vec<f32>>,
-    /// Fixes the dimensions of an ONNX model's input that has dynamic ones; the first is the number
-    /// of images that are run at a time
-    #[arg(long, value_name = "NAME=1x3x224x224")]
-    input_shape: Vec<String>,
     /// Threads, each with an image of its own [default: all]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    #[arg(long, requires = "dataset", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
 }
 
@@ -83,25 +84,16 @@ impl On {
         }
     }
 
-    /// Shapes of inputs that an ONNX file leaves open.
-    ///
-    /// # Errors
-    /// Text that is no shape.
-    pub fn input_shapes(&self) -> Result<Vec<(String, Vec<usize>)>> {
-        let shapes = self.input_shape.iter();
-        shapes.map(|s| compile::input_shape(s)).collect()
-    }
-
     /// The data set, with images as a model takes them.
     ///
     /// # Errors
     /// As [`data::open`].
-    pub fn open(&self, input: &Input) -> Result<Box<dyn Dataset>> {
+    pub fn open(&self, dataset: &str, input: &Input) -> Result<Box<dyn Dataset>> {
         let options = data::Options {
             data_dir: self.data_dir.clone(),
             shape: input.shape,
         };
-        data::open(&self.dataset, Split::from(self.split), &options)
+        data::open(dataset, Split::from(self.split), &options)
     }
 }
 
@@ -112,12 +104,14 @@ struct Measured {
     data: Box<dyn Dataset>,
 }
 
-fn predict(path: &Path, on: &On, progress: &dyn Progress) -> Result<Measured> {
-    let file = model_file::open_shaped(path, &on.input_shapes()?)?;
+fn predict(path: &Path, args: &Args, progress: &dyn Progress) -> Result<Measured> {
+    let file = model_file::open_shaped(path, &compile::input_shapes(&args.input_shape)?)?;
     let model = file.model()?;
     let about = || path.display().to_string();
-    let data = on.open(&Input::of(&model).with_context(about)?)?;
-    let predictions = evaluate::evaluate(file.bytes(), data.as_ref(), &on.options(), progress)
+    let data = args
+        .on
+        .open(&args.dataset, &Input::of(&model).with_context(about)?)?;
+    let predictions = evaluate::evaluate(file.bytes(), data.as_ref(), &args.on.options(), progress)
         .with_context(about)?;
     Ok(Measured {
         named: Named {
@@ -131,9 +125,9 @@ fn predict(path: &Path, on: &On, progress: &dyn Progress) -> Result<Measured> {
 
 pub(super) fn run(args: Args) -> Result<()> {
     let bar = Bar::new(args.quiet);
-    let model = predict(&args.model, &args.on, &bar)?;
+    let model = predict(&args.model, &args, &bar)?;
     let baseline = match &args.baseline {
-        Some(path) => Some(predict(path, &args.on, &bar)?),
+        Some(path) => Some(predict(path, &args, &bar)?),
         None => None,
     };
     bar.finish();

@@ -1,14 +1,19 @@
 //! `ternc compile`: ONNX in, `.tern` out.
 
+use super::accuracy::On;
 use super::progress::Bar;
+use super::sensitivity;
 use crate::calibrate::Calibration;
 use crate::emit::write_atomically;
 use crate::pack::{CodecChoice, Dense};
 use crate::passes::ActivationMode;
-use crate::pipeline::{self, CompileOptions};
-use crate::ternarise::{Mode, Policy};
+use crate::pipeline::{self, CompileOptions, Compiled, Progress};
+use crate::sensitivity::choose::{Limits, choose};
+use crate::sensitivity::{Subject, measure};
+use crate::ternarise::{Choice, Mode, Policy};
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::PathBuf;
 
@@ -58,9 +63,14 @@ pub struct Args {
     /// Fail if the arena plan is larger; suffixes k, M, KiB, MiB
     #[arg(long, value_name = "BYTES", value_parser = byte_count)]
     max_arena: Option<u64>,
-    /// Fail if the file is larger; suffixes k, M, KiB, MiB
+    /// Fail if the file is larger; suffixes k, M, KiB, MiB. With --dataset, make as many layers ternary
+    /// as it takes, those first that lose least
     #[arg(long, value_name = "BYTES", value_parser = byte_count)]
     max_file: Option<u64>,
+    /// With --dataset: make as many layers ternary as can be without losing more points of top 1 than
+    /// this, against the model with f32 activations
+    #[arg(long, value_name = "POINTS", requires = "dataset")]
+    max_drop: Option<f64>,
     /// Leave out the golden inputs and outputs that `ternc verify` uses
     #[arg(long)]
     no_golden: bool,
@@ -76,6 +86,19 @@ pub struct Args {
     /// Print nothing but errors
     #[arg(short, long)]
     quiet: bool,
+    /// Pick a codec for each layer by measuring on this data set: a name that `ternc data list`
+    /// knows, or a folder of pictures. To keep test images out of the choice, give --split train
+    #[arg(
+        long,
+        value_name = "NAME|DIR",
+        help_heading = "What --max-drop and --max-file measure on"
+    )]
+    dataset: Option<String>,
+    #[command(
+        flatten,
+        next_help_heading = "What --max-drop and --max-file measure on"
+    )]
+    on: On,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -145,8 +168,16 @@ fn byte_count(text: &str) -> Result<u64, String> {
     Ok((number * factor) as u64)
 }
 
+/// Shapes as `--input-shape` gives them.
+///
+/// # Errors
+/// Text that is no shape.
+pub fn input_shapes(texts: &[String]) -> Result<Vec<(String, Vec<usize>)>> {
+    texts.iter().map(|s| input_shape(s)).collect()
+}
+
 /// `NAME=1x3x224x224`.
-pub fn input_shape(text: &str) -> Result<(String, Vec<usize>)> {
+fn input_shape(text: &str) -> Result<(String, Vec<usize>)> {
     let wrong = || format!("--input-shape {text:?}: write NAME=1x3x224x224");
     let (name, dims) = text.rsplit_once('=').with_context(wrong)?;
     let dims: Vec<usize> = dims
@@ -184,10 +215,11 @@ pub(super) fn run(args: Args) -> Result<()> {
                 Ternarise::Absmean => Mode::Absmean,
                 Ternarise::Threshold => Mode::Threshold,
             },
-            skip: args.skip,
+            skip: args.skip.clone(),
             all: args.ternarise_all,
             one_of_two: args.sparsify.is_some(),
             int8: dense == DenseArg::I8,
+            layers: BTreeMap::new(),
         },
         dense: match dense {
             DenseArg::F16 => Dense::F16,
@@ -199,25 +231,24 @@ pub(super) fn run(args: Args) -> Result<()> {
             Activations::I8 => ActivationMode::I8,
             Activations::I7 => ActivationMode::I7,
         },
-        calibrate: args.calibrate.map(Calibration::Samples),
+        calibrate: args.calibrate.clone().map(Calibration::Samples),
         codec: match args.codec {
             Codec::Auto => CodecChoice::Auto,
             Codec::T2 => CodecChoice::T2,
             Codec::T5 => CodecChoice::T5,
             Codec::N12 => CodecChoice::N12,
         },
-        input_shapes: args
-            .input_shape
-            .iter()
-            .map(|s| input_shape(s))
-            .collect::<Result<_>>()?,
+        input_shapes: input_shapes(&args.input_shape)?,
         max_arena: args.max_arena,
         max_file: args.max_file,
         golden: !args.no_golden,
         labels,
     };
     let bar = Bar::new(args.quiet);
-    let compiled = pipeline::compile(&args.model, &options, &bar)?;
+    let compiled = match &args.dataset {
+        None => pipeline::compile(&args.model, &options, &bar)?,
+        Some(dataset) => select(&args, dataset, &options, &bar)?,
+    };
     bar.finish();
     // The model first: where it cannot be written, nothing else is left behind.
     write_atomically(&args.output, &compiled.bytes)?;
@@ -234,6 +265,72 @@ pub(super) fn run(args: Args) -> Result<()> {
         writeln!(out, "wrote {}", args.output.display())?;
     }
     Ok(())
+}
+
+/// Picks a codec for each layer by measuring.
+fn select(
+    args: &Args,
+    dataset: &str,
+    options: &CompileOptions,
+    progress: &dyn Progress,
+) -> Result<Compiled> {
+    let limits = Limits {
+        max_drop: args.max_drop,
+        max_file: args.max_file,
+    };
+    if limits == Limits::default() {
+        bail!(
+            "--dataset is for picking codecs: give --max-drop POINTS or --max-file BYTES with it"
+        );
+    }
+    if args
+        .max_drop
+        .is_some_and(|drop| !(0.0..=100.0).contains(&drop))
+    {
+        bail!("--max-drop is a number of points of accuracy, from 0 to 100");
+    }
+    let detect = options.ternarise.mode == Mode::Detect;
+    if !detect || args.ternarise_all || args.sparsify.is_some() {
+        bail!(
+            "--dataset picks the layers by measuring: leave --ternarise, --ternarise-all and --sparsify out"
+        );
+    }
+    let choices: &[Choice] = match args.codec {
+        Codec::Auto => &[Choice::T2, Choice::N12],
+        Codec::T2 => &[Choice::T2],
+        Codec::N12 => &[Choice::N12],
+        Codec::T5 => {
+            bail!("--codec t5 packs what t2 packs: leave it out, --max-file uses it if it must")
+        }
+    };
+    let graph = sensitivity::import(&args.model, &args.input_shape)?;
+    let input =
+        sensitivity::graph_input(&graph).with_context(|| args.model.display().to_string())?;
+    let data = args.on.open(dataset, &input)?;
+    let name = args.model.file_stem().unwrap_or_default().to_string_lossy();
+    let evaluate = args.on.options();
+    let with = |options| Subject {
+        graph: &graph,
+        name: &name,
+        options,
+        data: data.as_ref(),
+        evaluate: &evaluate,
+    };
+    // Calibrating for every layer would take long; only the order of the steps comes of this.
+    let dynamic = CompileOptions {
+        calibrate: None,
+        ..options.clone()
+    };
+    let measured = measure(&with(&dynamic), choices, progress)?;
+    let floats = CompileOptions {
+        ternarise: Policy {
+            skip: options.ternarise.skip.clone(),
+            ..Policy::default()
+        },
+        ..CompileOptions::default()
+    };
+    let reference = with(&floats).trial(&BTreeMap::new(), progress)?.quality;
+    choose(&with(options), &measured, reference, limits, progress)
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ mod picture;
 mod progress;
 mod quickstart;
 mod run;
+mod sensitivity;
 mod verify;
 
 use clap::{Parser, Subcommand};
@@ -35,6 +36,7 @@ Examples:
   ternc inspect model.tern --svg arena.svg
   ternc memory model.tern --out report               where the bytes go, as a page
   ternc accuracy model.tern --dataset fashion-mnist --baseline f32.onnx --out report
+  ternc sensitivity model.onnx --dataset fashion-mnist --out report
   ternc diff before.tern after.tern                  what changed, by layer
   ternc verify model.tern";
 
@@ -42,6 +44,7 @@ Examples:
 enum Command {
     Compile(compile::Args),
     Accuracy(accuracy::Args),
+    Sensitivity(sensitivity::Args),
     Run(run::Args),
     Inspect(inspect::Args),
     Memory(memory::Args),
@@ -62,6 +65,7 @@ pub fn main() -> ExitCode {
     let result = match command {
         Command::Compile(args) => compile::run(args).map(done),
         Command::Accuracy(args) => accuracy::run(args).map(done),
+        Command::Sensitivity(args) => sensitivity::run(args).map(done),
         Command::Run(args) => run::run(args).map(done),
         Command::Inspect(args) => inspect::run(args).map(done),
         Command::Memory(args) => memory::run(args).map(done),

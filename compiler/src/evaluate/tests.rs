@@ -192,3 +192,19 @@ fn the_largest_number_wins_and_nan_never() {
     assert_eq!(largest(&[f32::NEG_INFINITY, f32::NAN]), 0);
     assert_eq!(largest(&[]), 0);
 }
+
+#[test]
+fn cross_entropy_of_scores_and_of_probabilities() {
+    let of = |logits: &[f32]| Predictions {
+        classes: 2,
+        images: vec![0, 1],
+        labels: vec![0, 1],
+        logits: logits.to_vec(),
+    };
+    // Probabilities 0.25 and 0.5 for what they are, as scores and as they are.
+    let expected = (4f64.ln() + 2f64.ln()) / 2.0;
+    let three = 3f32.ln();
+    for p in [of(&[0.0, three, 7.0, 7.0]), of(&[0.25, 0.75, 0.5, 0.5])] {
+        assert!((p.cross_entropy() - expected).abs() < 1e-6, "{p:?}");
+    }
+}

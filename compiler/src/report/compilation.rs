@@ -2,6 +2,7 @@
 
 use crate::ir::{Constant, Graph};
 use crate::pack::matrix;
+use crate::sensitivity::choose::Selection;
 use crate::ternarise::Errors;
 use crate::text_table as table;
 use serde::Serialize;
@@ -61,6 +62,9 @@ pub struct Report {
     pub totals: Totals,
     /// What the user should know.
     pub warnings: Vec<String>,
+    /// Codecs that were picked by measuring, and the accuracy with them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub selection: Option<Selection>,
 }
 
 impl Report {
@@ -184,6 +188,9 @@ impl Report {
         );
         for warning in &self.warnings {
             let _ = writeln!(out, "warning: {warning}");
+        }
+        if let Some(selection) = &self.selection {
+            out += &selection.to_text();
         }
         out
     }

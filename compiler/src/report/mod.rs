@@ -9,5 +9,6 @@ pub mod diff;
 pub mod layers;
 pub mod memory;
 pub mod page;
+mod sensitivity;
 
 pub use compilation::{Layer, Report, Totals};

@@ -7,7 +7,7 @@ use crate::ir::{Constant, Graph, Op, Scaled, Tensor, ValueId};
 use crate::ops;
 use anyhow::{Context, Result};
 use globset::{Glob, GlobSet, GlobSetBuilder};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// What becomes of weights.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -19,6 +19,29 @@ pub enum Mode {
     Absmean,
     /// As [`Detect`](Self::Detect), and others become ternary by [`fit::threshold`].
     Threshold,
+}
+
+/// What becomes of one layer's weights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Choice {
+    /// They stay what they are, or become 8-bit integers.
+    Dense,
+    /// Ternary: found, or by [`fit::threshold`].
+    T2,
+    /// One of each pair of input channels is not zero: found, or by [`fit::one_of_two`].
+    /// Layers whose channels make no pairs, and depthwise ones, stay dense.
+    N12,
+}
+
+impl Choice {
+    /// Name of the codec, `dense` for those without.
+    pub fn name(self) -> &'static str {
+        match self {
+            Choice::Dense => "dense",
+            Choice::T2 => "t2",
+            Choice::N12 => "n12",
+        }
+    }
 }
 
 /// Which layers, besides the mode.
@@ -36,6 +59,8 @@ pub struct Policy {
     pub one_of_two: bool,
     /// Whether layers that stay dense get 8-bit weights by [`fit::int8`].
     pub int8: bool,
+    /// Layers, by name, for which the fields above but `skip` and `int8` do not count.
+    pub layers: BTreeMap<String, Choice>,
 }
 
 /// What was done: the relative weight error of each layer with integer weights,
@@ -91,10 +116,16 @@ pub fn ternarise(graph: &mut Graph, policy: &Policy) -> Result<Errors> {
         let fitted = policy.all || !(edge || depthwise);
         let pairs = weights.shape.last().is_some_and(|c| c.is_multiple_of(2));
         let mut scaled = None;
-        if !skip.is_match(&name) {
-            let one_of_two = policy.one_of_two && fitted && pairs && !depthwise;
+        let chosen = policy.layers.get(&name);
+        if !skip.is_match(&name) && chosen != Some(&Choice::Dense) {
+            let (fitted, one_of_two, mode) = match chosen {
+                Some(Choice::N12) => (pairs && !depthwise, true, Mode::Detect),
+                Some(_) => (true, false, Mode::Threshold),
+                None => (fitted, policy.one_of_two, policy.mode),
+            };
+            let one_of_two = one_of_two && fitted && pairs && !depthwise;
             let found = detect(&weights).filter(|t| !one_of_two || has_pairs(t));
-            scaled = match (found, policy.mode) {
+            scaled = match (found, mode) {
                 (Some(ternary), _) => Some(ternary),
                 (None, _) if one_of_two => {
                     Some(fit::one_of_two(&weights).with_context(not_finite(&name))?)

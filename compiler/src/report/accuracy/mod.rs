@@ -137,11 +137,7 @@ pub struct Named {
 /// Probability of the class that each image is seen as. Numbers that are
 /// probabilities already stay what they are, others become some by softmax.
 fn confidences(predictions: &Predictions) -> Vec<f64> {
-    let distribution = |row: &[f32]| {
-        let sum: f32 = row.iter().sum();
-        row.iter().all(|p| (0.0..=1.0).contains(p)) && (sum - 1.0).abs() < 1e-3
-    };
-    let known = predictions.rows().all(distribution);
+    let known = predictions.are_probabilities();
     let mut probabilities = Vec::new();
     let confidence = |row: &[f32]| {
         if known {
@@ -318,9 +314,11 @@ fn percent(share: f64) -> String {
 }
 
 /// A difference of shares in points: `-0.30`.
-fn points(share: f64) -> String {
-    // Not -0.
-    format!("{:+.2}", (1e4 * share).round() / 100.0 + 0.0)
+pub fn points(share: f64) -> String {
+    match (1e4 * share).round() / 100.0 {
+        0.0 => "0.00".into(),
+        points => format!("{points:+.2}"),
+    }
 }
 
 /// `p = 0.042`, or that it is less than what three digits show.
