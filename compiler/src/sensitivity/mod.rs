@@ -147,7 +147,7 @@ impl Subject<'_> {
     /// Measures a compiled model.
     ///
     /// # Errors
-    /// Those of [`evaluate`].
+    /// Those of [`evaluate()`].
     pub fn quality(&self, compiled: &Compiled, progress: &dyn Progress) -> Result<Quality> {
         let predictions = evaluate(&compiled.bytes, self.data, self.evaluate, progress)?;
         Ok(Quality::from(&predictions))
