@@ -159,7 +159,7 @@ impl Input {
     }
 
     /// Writes an image, one plane a channel, as the model takes it.
-    fn write(&self, planes: &[f32], out: &mut [f32]) {
+    pub fn write(&self, planes: &[f32], out: &mut [f32]) {
         match self.shape {
             Some([channels, h, w]) if self.channels_last => {
                 for (c, plane) in planes.chunks_exact(h * w).enumerate() {
@@ -320,7 +320,10 @@ impl Work<'_> {
 }
 
 /// What all images share, with the caller's mean and standard deviation.
-fn normalisation(info: &Info, options: &Options) -> Result<Info> {
+///
+/// # Errors
+/// Values that are not one or one a channel, or a deviation that is not above 0.
+pub fn normalisation(info: &Info, options: &Options) -> Result<Info> {
     let mut info = info.clone();
     let channels = info.shape[0];
     let own = |name: &str, given: &Option<Vec<f32>>, own: &mut Vec<f32>| -> Result<()> {

@@ -20,6 +20,7 @@ pub mod pack;
 pub mod passes;
 pub mod pipeline;
 pub mod plan;
+pub mod prune;
 pub mod report;
 pub mod sensitivity;
 pub mod ternarise;

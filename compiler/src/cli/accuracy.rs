@@ -84,6 +84,11 @@ impl On {
         }
     }
 
+    /// Where the data set's files are.
+    pub fn data_dir(&self) -> Option<PathBuf> {
+        self.data_dir.clone()
+    }
+
     /// The data set, with images as a model takes them.
     ///
     /// # Errors

@@ -101,14 +101,25 @@ pub struct Args {
     on: On,
 }
 
+/// A [`Mode`] on the command line.
 #[derive(Clone, Copy, ValueEnum)]
-enum Ternarise {
+pub enum Ternarise {
     /// Keep what is ternary already, exactly
     Detect,
     /// As BitNet b1.58: scale = mean magnitude of the tensor, round and clip
     Absmean,
     /// As Ternary Weight Networks: threshold and scale of least squared error, per output channel
     Threshold,
+}
+
+impl From<Ternarise> for Mode {
+    fn from(arg: Ternarise) -> Mode {
+        match arg {
+            Ternarise::Detect => Mode::Detect,
+            Ternarise::Absmean => Mode::Absmean,
+            Ternarise::Threshold => Mode::Threshold,
+        }
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, ValueEnum)]
@@ -121,15 +132,17 @@ enum DenseArg {
     I8,
 }
 
+/// A pattern of zeros on the command line.
 #[derive(Clone, Copy, ValueEnum)]
-enum Sparsify {
+pub enum Sparsify {
     /// One of two
     #[value(name = "1of2")]
     OneOfTwo,
 }
 
+/// An [`ActivationMode`] on the command line.
 #[derive(Clone, Copy, ValueEnum)]
-enum Activations {
+pub enum Activations {
     /// 32-bit floats
     F32,
     /// 16-bit integers, dynamic scales
@@ -138,6 +151,17 @@ enum Activations {
     I8,
     /// As i8 within -63..63
     I7,
+}
+
+impl From<Activations> for ActivationMode {
+    fn from(arg: Activations) -> ActivationMode {
+        match arg {
+            Activations::F32 => ActivationMode::F32,
+            Activations::I16 => ActivationMode::I16,
+            Activations::I8 => ActivationMode::I8,
+            Activations::I7 => ActivationMode::I7,
+        }
+    }
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -210,11 +234,7 @@ pub(super) fn run(args: Args) -> Result<()> {
     });
     let options = CompileOptions {
         ternarise: Policy {
-            mode: match args.ternarise {
-                Ternarise::Detect => Mode::Detect,
-                Ternarise::Absmean => Mode::Absmean,
-                Ternarise::Threshold => Mode::Threshold,
-            },
+            mode: args.ternarise.into(),
             skip: args.skip.clone(),
             all: args.ternarise_all,
             one_of_two: args.sparsify.is_some(),
@@ -225,12 +245,7 @@ pub(super) fn run(args: Args) -> Result<()> {
             DenseArg::F16 => Dense::F16,
             DenseArg::F32 | DenseArg::I8 => Dense::F32,
         },
-        activations: match args.activations {
-            Activations::F32 => ActivationMode::F32,
-            Activations::I16 => ActivationMode::I16,
-            Activations::I8 => ActivationMode::I8,
-            Activations::I7 => ActivationMode::I7,
-        },
+        activations: args.activations.into(),
         calibrate: args.calibrate.clone().map(Calibration::Samples),
         codec: match args.codec {
             Codec::Auto => CodecChoice::Auto,

@@ -10,6 +10,7 @@ mod model_file;
 mod npy;
 mod picture;
 mod progress;
+mod prune;
 mod quickstart;
 mod run;
 mod sensitivity;
@@ -45,6 +46,7 @@ enum Command {
     Compile(compile::Args),
     Accuracy(accuracy::Args),
     Sensitivity(sensitivity::Args),
+    Prune(prune::Args),
     Run(run::Args),
     Inspect(inspect::Args),
     Memory(memory::Args),
@@ -66,6 +68,7 @@ pub fn main() -> ExitCode {
         Command::Compile(args) => compile::run(args).map(done),
         Command::Accuracy(args) => accuracy::run(args).map(done),
         Command::Sensitivity(args) => sensitivity::run(args).map(done),
+        Command::Prune(args) => prune::run(args).map(done),
         Command::Run(args) => run::run(args).map(done),
         Command::Inspect(args) => inspect::run(args).map(done),
         Command::Memory(args) => memory::run(args).map(done),

@@ -9,6 +9,7 @@ pub mod diff;
 pub mod layers;
 pub mod memory;
 pub mod page;
+pub mod pruning;
 mod sensitivity;
 
 pub use compilation::{Layer, Report, Totals};

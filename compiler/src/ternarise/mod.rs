@@ -164,7 +164,7 @@ fn not_finite(layer: &str) -> impl FnOnce() -> String + '_ {
 
 /// Whether exactly one of each two consecutive input channels' weights is not
 /// zero, everywhere: what `n12` can store.
-fn has_pairs(weights: &Scaled) -> bool {
+pub fn has_pairs(weights: &Scaled) -> bool {
     let (pairs, rest) = weights.values.as_chunks();
     let one = |[a, b]: &[i8; 2]| (*a == 0) != (*b == 0);
     weights.shape.last().is_some_and(|c| c.is_multiple_of(2))
