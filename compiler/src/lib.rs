@@ -25,3 +25,4 @@ pub mod report;
 pub mod sensitivity;
 pub mod ternarise;
 pub mod text_table;
+pub mod zoo;

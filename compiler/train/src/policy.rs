@@ -1,0 +1,152 @@
+//! Which layers get which weights, and what activations are rounded to.
+
+use crate::{Error, Result};
+use globset::{Glob, GlobSetBuilder};
+use serde::{Deserialize, Serialize};
+use tern_network::{Layer, Network};
+
+/// Weights of a layer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Weights {
+    /// 32-bit floats.
+    #[default]
+    F32,
+    /// -1, 0 or 1 times a scale of each output channel.
+    T2,
+    /// The same; of each pair of input channels exactly one is not 0.
+    N12,
+}
+
+impl Weights {
+    /// Name, as users write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Weights::F32 => "f32",
+            Weights::T2 => "t2",
+            Weights::N12 => "n12",
+        }
+    }
+}
+
+/// What layers multiply.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Activations {
+    /// 32-bit floats.
+    #[default]
+    F32,
+    /// Integers within -127..127; dense weights are 8-bit as well.
+    I8,
+    /// Integers within -63..63; dense weights are 8-bit.
+    I7,
+}
+
+impl Activations {
+    /// Name, as users write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Activations::F32 => "f32",
+            Activations::I8 => "i8",
+            Activations::I7 => "i7",
+        }
+    }
+
+    /// The largest integer, if there are integers.
+    pub fn qmax(self) -> Option<i32> {
+        match self {
+            Activations::F32 => None,
+            Activations::I8 => Some(127),
+            Activations::I7 => Some(63),
+        }
+    }
+}
+
+/// The weights of every layer and the activations of all.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Policy {
+    /// One for each node of the network; `F32` where a node has no weights.
+    pub weights: Vec<Weights>,
+    /// What layers multiply.
+    pub activations: Activations,
+}
+
+impl Policy {
+    /// `weights` for every layer but the first, the last, depthwise ones and those
+    /// whose names match a pattern of `skip`, which stay dense. A layer with an odd
+    /// number of input channels has no pairs: it gets [`Weights::T2`] for
+    /// [`Weights::N12`].
+    ///
+    /// # Errors
+    /// A pattern that is none, or that matches no layer with weights.
+    pub fn new(
+        network: &Network,
+        weights: Weights,
+        activations: Activations,
+        skip: &[String],
+    ) -> Result<Policy> {
+        let layers: Vec<_> = network.weight_layers().collect();
+        let mut globs = GlobSetBuilder::new();
+        for pattern in skip {
+            let glob = Glob::new(pattern)
+                .map_err(|e| Error::new(format!("--skip {pattern:?} is not a pattern: {e}")))?;
+            let matcher = glob.compile_matcher();
+            let name = |id: &tern_network::NodeId| network.nodes()[id.0].name.as_str();
+            if !layers.iter().any(|id| matcher.is_match(name(id))) {
+                let names: Vec<_> = layers.iter().map(name).collect();
+                return Err(Error::new(format!(
+                    "--skip {pattern:?} matches no layer; there are {}",
+                    names.join(", ")
+                )));
+            }
+            globs.add(glob);
+        }
+        let skipped = globs
+            .build()
+            .map_err(|e| Error::new(format!("--skip: {e}")))?;
+        let mut policy = Policy {
+            weights: vec![Weights::F32; network.nodes().len()],
+            activations,
+        };
+        for id in layers.iter().skip(1).take(layers.len().saturating_sub(2)) {
+            let node = &network.nodes()[id.0];
+            let depthwise = matches!(node.layer, Layer::Conv2d(c) if c.is_depthwise());
+            if !depthwise && !skipped.is_match(&node.name) {
+                policy.weights[id.0] = match weights {
+                    Weights::N12 if !has_pairs(&node.layer) => Weights::T2,
+                    other => other,
+                };
+            }
+        }
+        Ok(policy)
+    }
+
+    /// Whether any layer is ternary.
+    pub fn is_ternary(&self) -> bool {
+        self.weights.iter().any(|w| *w != Weights::F32)
+    }
+}
+
+/// Whether a layer's input channels form pairs.
+fn has_pairs(layer: &Layer) -> bool {
+    match layer {
+        Layer::Conv2d(c) => (c.inputs / c.groups).is_multiple_of(2),
+        Layer::Linear { inputs, .. } => inputs.is_multiple_of(2),
+        _ => false,
+    }
+}
+
+/// For every node, whether its result is rounded to integers: where a layer with
+/// weights reads it. Such layers and additions then read the integers; so do the
+/// compiler's ([`Activations::I8`] with static scales).
+pub fn rounded(network: &Network, activations: Activations) -> Vec<bool> {
+    let mut rounded = vec![false; network.nodes().len()];
+    if activations != Activations::F32 {
+        for id in network.weight_layers() {
+            for input in &network.nodes()[id.0].inputs {
+                rounded[input.0] = true;
+            }
+        }
+    }
+    rounded
+}
