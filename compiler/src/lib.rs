@@ -25,4 +25,5 @@ pub mod report;
 pub mod sensitivity;
 pub mod ternarise;
 pub mod text_table;
+pub mod training;
 pub mod zoo;

@@ -14,6 +14,7 @@ mod prune;
 mod quickstart;
 mod run;
 mod sensitivity;
+mod train;
 mod verify;
 
 use clap::{Parser, Subcommand};
@@ -38,6 +39,7 @@ Examples:
   ternc memory model.tern --out report               where the bytes go, as a page
   ternc accuracy model.tern --dataset fashion-mnist --baseline f32.onnx --out report
   ternc sensitivity model.onnx --dataset fashion-mnist --out report
+  ternc train --dataset digits                       train a network of the zoo, and compile it
   ternc diff before.tern after.tern                  what changed, by layer
   ternc verify model.tern";
 
@@ -47,6 +49,7 @@ enum Command {
     Accuracy(accuracy::Args),
     Sensitivity(sensitivity::Args),
     Prune(prune::Args),
+    Train(train::Args),
     Run(run::Args),
     Inspect(inspect::Args),
     Memory(memory::Args),
@@ -69,6 +72,7 @@ pub fn main() -> ExitCode {
         Command::Accuracy(args) => accuracy::run(args).map(done),
         Command::Sensitivity(args) => sensitivity::run(args).map(done),
         Command::Prune(args) => prune::run(args).map(done),
+        Command::Train(args) => train::run(args).map(done),
         Command::Run(args) => run::run(args).map(done),
         Command::Inspect(args) => inspect::run(args).map(done),
         Command::Memory(args) => memory::run(args).map(done),

@@ -1,0 +1,197 @@
+//! What to train, as a file and with its defaults.
+
+use crate::data::{self, Split};
+use crate::emit::write_atomically;
+use crate::zoo;
+use anyhow::{Context, Result, bail};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use tern_network::Network;
+use tern_train::{Activations, Augment, Checkpoint, Recipe, Weights};
+
+/// Where the arithmetic happens.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Device {
+    /// The processor.
+    #[default]
+    Cpu,
+    /// A GPU, through libtorch (a ternc built with the feature `libtorch`).
+    Gpu,
+}
+
+/// What to train. What is left out follows from the data set.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+pub struct Config {
+    /// The architecture's name in the zoo.
+    pub model: String,
+    /// The data set's name, or a folder of pictures.
+    pub dataset: String,
+    /// Where the data set's files are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data_dir: Option<PathBuf>,
+    /// The architecture's sizes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub network: Option<zoo::Config>,
+    /// Weights between the first and the last layer.
+    pub weights: Weights,
+    /// What layers multiply.
+    pub activations: Activations,
+    /// Layers that stay dense: patterns of names.
+    pub skip: Vec<String>,
+    /// A checkpoint of the same architecture to begin with and to learn from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub distil: Option<PathBuf>,
+    /// Whether a ternary network learns without a dense twin.
+    pub from_scratch: bool,
+    /// Where the arithmetic happens.
+    pub device: Device,
+    /// How it is trained.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub training: Option<Recipe>,
+    /// The same, resolved.
+    #[serde(skip)]
+    pub recipe: Recipe,
+}
+
+impl Config {
+    /// Reads a configuration file.
+    ///
+    /// # Errors
+    /// A file that cannot be read; an entry that is not known or makes no sense.
+    pub fn read(path: &Path) -> Result<Config> {
+        let shown = path.display();
+        let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {shown}"))?;
+        let config: Config = toml::from_str(&text)
+            .map_err(|e| anyhow::anyhow!("{shown}: {}", e.to_string().trim().replace('\n', " ")))?;
+        Ok(config)
+    }
+
+    /// Writes it, to be read again.
+    pub(super) fn write(&self, path: &Path) -> Result<()> {
+        let text = toml::to_string(self).context("writing the configuration")?;
+        write_atomically(path, text.as_bytes())
+    }
+
+    /// The recipe where none is given.
+    pub fn default_recipe(dataset: &str) -> Recipe {
+        match dataset {
+            "digits" => Recipe {
+                epochs: 30,
+                batch_size: 32,
+                lr: 0.1,
+                weight_decay: 1e-4,
+                augment: Augment {
+                    flip: false,
+                    shift: 0,
+                },
+                ..Recipe::default()
+            },
+            "mnist" => Recipe {
+                augment: Augment {
+                    flip: false,
+                    shift: 2,
+                },
+                ..Recipe::default()
+            },
+            _ => Recipe {
+                augment: Augment {
+                    flip: true,
+                    shift: 2,
+                },
+                ..Recipe::default()
+            },
+        }
+    }
+
+    /// With every default filled in, and checked.
+    ///
+    /// # Errors
+    /// A network or data set that is not known, with the nearest name; numbers that
+    /// make no sense.
+    pub fn resolved(&self) -> Result<Config> {
+        let mut config = self.clone();
+        if config.dataset.is_empty() {
+            bail!("which data set? --dataset NAME; ternc data list shows them");
+        }
+        if config.model.is_empty() {
+            config.model = if config.dataset == "digits" {
+                "tiny"
+            } else {
+                "resnet20"
+            }
+            .into();
+        }
+        let architecture = zoo::find(&config.model)?;
+        if config.network.is_none() {
+            let options = data::Options {
+                data_dir: config.data_dir.clone(),
+                shape: None,
+            };
+            let set = data::open(&config.dataset, Split::Test, &options)?;
+            let [channels, height, width] = set.info().shape;
+            config.network = Some(zoo::Config {
+                width: architecture.default.width,
+                channels,
+                image_size: height.max(width).next_multiple_of(8),
+                classes: set.info().classes.len(),
+            });
+        }
+        let recipe = config.training.clone();
+        config.recipe = recipe.unwrap_or_else(|| Config::default_recipe(&config.dataset));
+        config.recipe.check()?;
+        config.training = Some(config.recipe.clone());
+        config.network()?;
+        Ok(config)
+    }
+
+    /// The dense network that this one learns from.
+    pub(super) fn twin(&self) -> Config {
+        let mut twin = self.clone();
+        (twin.weights, twin.activations) = (Weights::F32, Activations::F32);
+        (twin.skip, twin.from_scratch) = (Vec::new(), true);
+        // The student begins where the twin ends: it needs half the rate.
+        twin.recipe.weight_decay = self.recipe.weight_decay.max(5e-4);
+        twin.recipe.lr = 2.0 * self.recipe.lr;
+        twin.recipe.blend = 0.0;
+        twin.training = Some(twin.recipe.clone());
+        twin
+    }
+
+    /// The network.
+    ///
+    /// # Errors
+    /// As [`zoo::architecture`].
+    pub fn network(&self) -> Result<Network> {
+        let config = self.network.context("a configuration that is resolved")?;
+        zoo::architecture(&self.model, &config)
+    }
+
+    /// What a checkpoint says of where it is from.
+    pub(super) fn metadata(&self) -> Result<BTreeMap<String, String>> {
+        let config = serde_json::to_string(self)?;
+        Ok([
+            ("model".to_owned(), self.model.clone()),
+            ("config".to_owned(), config),
+        ]
+        .into())
+    }
+
+    /// Whether a checkpoint is of this very training.
+    pub(super) fn check_same(&self, checkpoint: &Checkpoint) -> Result<()> {
+        let theirs = checkpoint.metadata.get("config").map(String::as_str);
+        let theirs = theirs.context("the checkpoint does not say how it was trained")?;
+        let mut theirs: Config = serde_json::from_str(theirs).context("its configuration")?;
+        // Another device goes on as well, though not bit by bit.
+        (theirs.device, theirs.data_dir) = (self.device, self.data_dir.clone());
+        theirs.recipe = self.recipe.clone();
+        if theirs != *self {
+            bail!(
+                "it was trained in another way; take another --out, or --resume without other options"
+            );
+        }
+        Ok(())
+    }
+}

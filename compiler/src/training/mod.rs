@@ -1,0 +1,206 @@
+//! Training: from a data set and an architecture's name to a compiled model.
+//!
+//! [`run`] keeps everything in one folder: `config.toml`, what was asked for with
+//! every default filled in; `checkpoint.safetensors`, written now and then and always
+//! whole; `log.jsonl`, a line a step and a line an epoch; in the end `model.tern`,
+//! measured by the runtime. A network with ternary weights learns from its dense
+//! twin, which is trained first, in the folder `f32`, where no other is given.
+
+mod config;
+mod finish;
+mod log;
+
+pub use config::{Config, Device};
+pub use finish::{Finished, compile};
+
+use crate::data::{self, Dataset, Split};
+use anyhow::{Context, Result, anyhow, bail};
+use log::Log;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+use tern_network::Network;
+use tern_train::{Checkpoint, Cpu, Engine, Images, Policy, Step, Trainer, Weights};
+
+/// Name of the checkpoint in a training's folder.
+pub const CHECKPOINT: &str = "checkpoint.safetensors";
+/// Time between checkpoints.
+const EVERY: Duration = Duration::from_secs(60);
+
+/// Who watches a training.
+pub trait Watch {
+    /// Training begins, or goes on at step `done` of `steps`.
+    fn begin(&self, about: &str, done: u64, steps: u64);
+    /// A step was made.
+    fn step(&self, step: &Step);
+    /// An epoch is over.
+    fn epoch(&self, epoch: &log::Epoch);
+    /// Whether to stop; the state is saved then.
+    fn stop(&self) -> bool {
+        false
+    }
+}
+
+pub use log::Epoch;
+
+/// Trains as `config` says, or goes on with what is in `dir`.
+///
+/// # Errors
+/// What is wrong with the configuration, the data or the folder; a loss that is no
+/// number; that it was stopped.
+pub fn run(config: &Config, dir: &Path, watch: &dyn Watch) -> Result<Finished> {
+    let config = config.resolved()?;
+    std::fs::create_dir_all(dir)
+        .with_context(|| format!("cannot make the directory {}", dir.display()))?;
+    let twin = match &config.distil {
+        _ if config.weights == Weights::F32 && config.distil.is_none() => None,
+        Some(path) => Some(path.clone()),
+        None if config.from_scratch => None,
+        None => {
+            let path = dir.join("f32");
+            if !path.join("model.tern").is_file() {
+                run(&config.twin(), &path, watch)?;
+            }
+            Some(path.join(CHECKPOINT))
+        }
+    };
+    stage(&config, dir, twin.as_deref(), watch)
+}
+
+/// One network's training.
+fn stage(config: &Config, dir: &Path, twin: Option<&Path>, watch: &dyn Watch) -> Result<Finished> {
+    config.write(&dir.join("config.toml"))?;
+    let network = config.network()?;
+    let open = |split| open(config, &network, split);
+    let (train, test) = (open(Split::Train)?, open(Split::Test)?);
+    let images = images(train.as_ref())?;
+    let policy = Policy::new(&network, config.weights, config.activations, &config.skip)?;
+    let mut trainer = Trainer::new(
+        config.recipe.clone(),
+        &images,
+        engine(config, &network, &policy, images.largest())?,
+    )?;
+    if let Some(path) = twin {
+        let checkpoint = Checkpoint::load(path)?;
+        let about = || format!("--distil {}", path.display());
+        let dense = Policy::new(&network, Weights::F32, tern_train::Activations::F32, &[])?;
+        let mut teacher = engine(config, &network, &dense, images.largest())?;
+        teacher.set_state(&checkpoint.tensors).with_context(about)?;
+        trainer
+            .begin_with(&checkpoint.tensors)
+            .with_context(about)?;
+        trainer.set_teacher(teacher);
+    }
+    let path = dir.join(CHECKPOINT);
+    if path.is_file() {
+        let about = || format!("going on in {}", dir.display());
+        let checkpoint = Checkpoint::load(&path).with_context(about)?;
+        config.check_same(&checkpoint).with_context(about)?;
+        trainer.resume(&checkpoint).with_context(about)?;
+    }
+    let about = format!(
+        "{}, {} weights, {} activations",
+        config.model,
+        config.weights.name(),
+        config.activations.name()
+    );
+    watch.begin(&about, trainer.done(), trainer.steps());
+    let mut log = Log::open(&dir.join("log.jsonl"), trainer.done())?;
+    let save = |trainer: &Trainer<'_>, log: &mut Log| -> Result<()> {
+        log.flush()?;
+        let mut checkpoint = trainer.checkpoint()?;
+        checkpoint.metadata.extend(config.metadata()?);
+        Ok(checkpoint.save(&path)?)
+    };
+    let mut saved = Instant::now();
+    let an_epoch = trainer.steps_an_epoch();
+    while let Some(step) = trainer.step()? {
+        log.step(&step)?;
+        watch.step(&step);
+        let over = trainer.done().is_multiple_of(an_epoch);
+        if over {
+            let state = trainer.checkpoint()?.tensors;
+            let epoch = log.epoch(&network, &policy, state)?;
+            watch.epoch(&epoch);
+        }
+        if watch.stop() {
+            save(&trainer, &mut log)?;
+            bail!(
+                "stopped after step {} of {}; nothing is lost: go on with ternc train --resume {}",
+                trainer.done(),
+                trainer.steps(),
+                dir.display()
+            );
+        }
+        if saved.elapsed() > EVERY {
+            save(&trainer, &mut log)?;
+            saved = Instant::now();
+        }
+    }
+    save(&trainer, &mut log)?;
+    finish::finish(config, dir, &network, &policy, &mut trainer, test.as_ref())
+}
+
+fn open(config: &Config, network: &Network, split: Split) -> Result<Box<dyn Dataset>> {
+    let options = data::Options {
+        data_dir: config.data_dir.clone(),
+        shape: Some(network.input()),
+    };
+    let set = data::open(&config.dataset, split, &options)?;
+    let classes = set.info().classes.len();
+    if classes != network.classes() {
+        bail!(
+            "{} has {classes} classes, the network {}: leave --classes out",
+            config.dataset,
+            network.classes()
+        );
+    }
+    Ok(set)
+}
+
+/// A data set's images in memory.
+fn images(set: &dyn Dataset) -> Result<Images> {
+    let info = set.info();
+    let each = info.pixels();
+    let mut pixels = vec![0; each * set.len()];
+    for (i, image) in pixels.chunks_exact_mut(each).enumerate() {
+        set.read(i, image)?;
+    }
+    let labels = (0..set.len()).map(|i| {
+        let label = set.label(i);
+        u8::try_from(label)
+            .map_err(|_| anyhow!("class {label}: training takes 256 classes at most"))
+    });
+    let labels = labels.collect::<Result<Vec<u8>>>()?;
+    Ok(Images::new(
+        info.shape, pixels, labels, &info.mean, &info.std,
+    )?)
+}
+
+/// The one place that knows devices.
+fn engine(
+    config: &Config,
+    network: &Network,
+    policy: &Policy,
+    largest: f32,
+) -> Result<Box<dyn Engine>> {
+    let seed = config.recipe.seed;
+    match config.device {
+        Device::Cpu => Ok(Box::new(Cpu::new(network, policy, seed, largest))),
+        #[cfg(feature = "libtorch")]
+        Device::Gpu => Ok(Box::new(tern_train::Torch::new(
+            network, policy, seed, largest,
+        )?)),
+        #[cfg(not(feature = "libtorch"))]
+        Device::Gpu => bail!(
+            "--device gpu: this ternc was built without libtorch; build it with --features libtorch, or train with --device cpu"
+        ),
+    }
+}
+
+/// Where a configuration is in a training's folder.
+pub fn config_of(dir: &Path) -> PathBuf {
+    dir.join("config.toml")
+}
+
+#[cfg(test)]
+mod tests;
