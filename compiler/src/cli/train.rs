@@ -178,7 +178,7 @@ impl Args {
         config.device = self.device.unwrap_or(config.device);
         let mut recipe = config
             .training
-            .unwrap_or_else(|| Config::default_recipe(&config.dataset));
+            .unwrap_or_else(|| Config::default_recipe(&config.dataset, config.weights));
         recipe.epochs = self.epochs.unwrap_or(recipe.epochs);
         recipe.batch_size = self.batch_size.unwrap_or(recipe.batch_size);
         recipe.momentum = self.momentum.unwrap_or(recipe.momentum);

@@ -75,14 +75,22 @@ impl Config {
         write_atomically(path, text.as_bytes())
     }
 
-    /// The recipe where none is given.
-    pub fn default_recipe(dataset: &str) -> Recipe {
+    /// The recipe where none is given. Ternary weights begin where their dense twin
+    /// ended: they need half its learning rate, and decay less.
+    pub fn default_recipe(dataset: &str, weights: Weights) -> Recipe {
+        let mut recipe = Config::dense_recipe(dataset);
+        if weights != Weights::F32 {
+            recipe.lr /= 2.0;
+            recipe.weight_decay = 1e-4;
+        }
+        recipe
+    }
+
+    fn dense_recipe(dataset: &str) -> Recipe {
         match dataset {
             "digits" => Recipe {
                 epochs: 30,
                 batch_size: 32,
-                lr: 0.1,
-                weight_decay: 1e-4,
                 augment: Augment {
                     flip: false,
                     shift: 0,
@@ -140,7 +148,8 @@ impl Config {
             });
         }
         let recipe = config.training.clone();
-        config.recipe = recipe.unwrap_or_else(|| Config::default_recipe(&config.dataset));
+        config.recipe =
+            recipe.unwrap_or_else(|| Config::default_recipe(&config.dataset, config.weights));
         config.recipe.check()?;
         config.training = Some(config.recipe.clone());
         config.network()?;

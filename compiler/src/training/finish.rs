@@ -14,7 +14,7 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use tern_network::Network;
-use tern_train::{Activations, Policy, Tensors, Trainer, quantise_weights, rounded};
+use tern_train::{Activations, Cpu, Engine, Policy, Tensors, predict, quantise_weights, rounded};
 
 /// What a training came to.
 #[derive(Clone, Debug, Serialize)]
@@ -81,15 +81,17 @@ pub(super) fn finish(
     dir: &Path,
     network: &Network,
     policy: &Policy,
-    trainer: &mut Trainer<'_>,
+    state: &Tensors,
     test: &dyn Dataset,
 ) -> Result<Finished> {
     let images = super::images(test)?;
-    let state = trainer.checkpoint()?.tensors;
-    let bytes = compile(network, policy, &state, images.largest())?;
+    let bytes = compile(network, policy, state, images.largest())?;
     let model = dir.join("model.tern");
     let predictions = evaluate::evaluate(&bytes, test, &evaluate::Options::default(), &Silent)?;
-    let logits = trainer.predict(&images)?;
+    // A GPU may multiply with fewer bits than the runtime: the processor does not.
+    let mut engine = Cpu::new(network, policy, 0, images.largest());
+    engine.set_state(state)?;
+    let logits = predict(&mut engine, &images)?;
     let mut finished = Finished {
         model: model.clone(),
         file_bytes: bytes.len() as u64,

@@ -137,7 +137,8 @@ fn stage(config: &Config, dir: &Path, twin: Option<&Path>, watch: &dyn Watch) ->
         }
     }
     save(&trainer, &mut log)?;
-    finish::finish(config, dir, &network, &policy, &mut trainer, test.as_ref())
+    let state = trainer.checkpoint()?.tensors;
+    finish::finish(config, dir, &network, &policy, &state, test.as_ref())
 }
 
 fn open(config: &Config, network: &Network, split: Split) -> Result<Box<dyn Dataset>> {

@@ -1,1 +1,116 @@
+use super::*;
+use serde_json::Value;
+use std::cell::Cell;
+use tern_train::{Activations, Recipe};
 
+/// Stops after so many steps.
+struct After(Cell<u64>);
+
+impl Watch for After {
+    fn begin(&self, _: &str, _: u64, _: u64) {}
+    fn step(&self, _: &Step) {
+        self.0.set(self.0.get().saturating_sub(1));
+    }
+    fn epoch(&self, _: &Epoch) {}
+    fn stop(&self) -> bool {
+        self.0.get() == 0
+    }
+}
+
+const NEVER: u64 = u64::MAX;
+
+fn config(weights: Weights, activations: Activations) -> Config {
+    Config {
+        dataset: "digits".into(),
+        weights,
+        activations,
+        from_scratch: true,
+        training: Some(Recipe {
+            epochs: 3,
+            ..Config::default_recipe("digits", weights)
+        }),
+        ..Config::default()
+    }
+}
+
+fn losses(dir: &Path) -> Vec<String> {
+    let log = std::fs::read_to_string(dir.join("log.jsonl")).unwrap();
+    let lines = log
+        .lines()
+        .map(|l| serde_json::from_str::<Value>(l).unwrap());
+    lines
+        .filter(|l| l["epoch"].is_null())
+        .map(|l| l["loss"].to_string())
+        .collect()
+}
+
+#[test]
+fn a_stop_anywhere_changes_no_loss_and_no_byte() {
+    let folder = tempfile::tempdir().unwrap();
+    let [whole, parts] = ["whole", "parts"].map(|n| folder.path().join(n));
+    let config = config(Weights::N12, Activations::I8);
+    let finished = run(&config, &whole, &After(Cell::new(NEVER))).unwrap();
+    assert!(finished.top1 > 0.85, "{finished:?}");
+    assert!(finished.disagree <= 1, "{finished:?}");
+    for steps in [1, 57, 30] {
+        let error = run(&config, &parts, &After(Cell::new(steps))).unwrap_err();
+        assert!(error.to_string().contains("--resume"), "{error:#}");
+    }
+    let again = Config::read(&config_of(&parts)).unwrap();
+    run(&again, &parts, &After(Cell::new(NEVER))).unwrap();
+    assert_eq!(losses(&whole), losses(&parts));
+    let model = |dir: &Path| std::fs::read(dir.join("model.tern")).unwrap();
+    assert_eq!(model(&whole), model(&parts));
+}
+
+#[test]
+fn a_ternary_network_learns_from_a_twin_that_is_trained_first() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = Config {
+        from_scratch: false,
+        ..config(Weights::T2, Activations::F32)
+    };
+    let finished = run(&config, folder.path(), &After(Cell::new(NEVER))).unwrap();
+    assert!(
+        finished.top1 > 0.9 && finished.disagree == 0,
+        "{finished:?}"
+    );
+    assert!(folder.path().join("f32/model.tern").is_file());
+    let checkpoint = Checkpoint::load(&folder.path().join(CHECKPOINT)).unwrap();
+    assert_eq!(checkpoint.metadata["model"], "tiny");
+}
+
+#[test]
+fn what_is_wrong_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().join("t");
+    let never = || After(Cell::new(NEVER));
+    let fails = |change: &dyn Fn(&mut Config)| {
+        let mut config = config(Weights::F32, Activations::F32);
+        change(&mut config);
+        format!("{:#}", run(&config, &dir, &never()).unwrap_err())
+    };
+    assert!(fails(&|c| c.model = "resnet21".into()).contains("did you mean \"resnet20\""));
+    assert!(fails(&|c| c.dataset = "digit".into()).contains("digits"));
+    assert!(fails(&|c| c.training.as_mut().unwrap().lr = -1.0).contains("lr is -1"));
+    assert!(fails(&|c| c.skip = vec!["layer9".into()]).contains("layer9"));
+    assert!(fails(&|c| c.distil = Some("none.safetensors".into())).contains("none.safetensors"));
+    if !cfg!(feature = "libtorch") {
+        assert!(fails(&|c| c.device = Device::Gpu).contains("--features libtorch"));
+    }
+    // A folder with another training.
+    let short = config(Weights::F32, Activations::F32);
+    assert!(run(&short, &dir, &After(Cell::new(2))).is_err());
+    assert!(fails(&|c| c.weights = Weights::T2).contains("in another way"));
+    let path = dir.join(CHECKPOINT);
+    let bytes = std::fs::read(&path).unwrap();
+    std::fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
+    assert!(fails(&|_| ()).contains("damaged"));
+    let file = folder.path().join("c.toml");
+    std::fs::write(&file, "model = \"tiny\"\nepoch = 3\n").unwrap();
+    let error = format!("{:#}", Config::read(&file).unwrap_err());
+    assert!(
+        error.contains("c.toml") && error.contains("epoch"),
+        "{error}"
+    );
+}

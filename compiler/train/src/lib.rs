@@ -77,7 +77,7 @@ pub use recipe::{Augment, Distil, Recipe, Schedule};
 pub use state::Checkpoint;
 #[cfg(feature = "libtorch")]
 pub use torch::Torch;
-pub use trainer::{Step, Trainer};
+pub use trainer::{Step, Trainer, predict};
 
 #[cfg(test)]
 mod tests;

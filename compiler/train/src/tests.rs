@@ -246,7 +246,7 @@ fn every_kind_of_weights_learns() {
             trainer.begin_with(&f32_twin).unwrap();
         }
         train(&mut trainer, usize::MAX);
-        let logits = trainer.predict(&unseen).unwrap();
+        let logits = predict(trainer.engine(), &unseen).unwrap();
         let right = logits
             .chunks_exact(3)
             .zip(unseen.labels())

@@ -140,20 +140,6 @@ impl<'d> Trainer<'d> {
         Ok(Some(step))
     }
 
-    /// Logits of all of these images, one after the other.
-    ///
-    /// # Errors
-    /// What the device says.
-    pub fn predict(&mut self, images: &Images) -> Result<Vec<f32>> {
-        let mut logits = Vec::new();
-        let all: Vec<usize> = (0..images.len()).collect();
-        for indices in all.chunks(256) {
-            let batch = images.batch(indices);
-            logits.extend(self.engine.predict(&batch.images, batch.count)?);
-        }
-        Ok(logits)
-    }
-
     /// The whole state, to go on from.
     ///
     /// # Errors
@@ -195,4 +181,18 @@ impl<'d> Trainer<'d> {
             .collect();
         self.engine.set_state(&parameters)
     }
+}
+
+/// Logits of all of these images, one after the other.
+///
+/// # Errors
+/// What the device says.
+pub fn predict(engine: &mut dyn Engine, images: &Images) -> Result<Vec<f32>> {
+    let mut logits = Vec::new();
+    let all: Vec<usize> = (0..images.len()).collect();
+    for indices in all.chunks(256) {
+        let batch = images.batch(indices);
+        logits.extend(engine.predict(&batch.images, batch.count)?);
+    }
+    Ok(logits)
 }
