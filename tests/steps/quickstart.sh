@@ -11,6 +11,12 @@ check "quickstart recognises at least 95% in every mode" awk '
 TERNC=$CARGO_TARGET_DIR/release/ternc
 check "inspect" "$TERNC" inspect "$OUT/digits.tern"
 check "verify" "$TERNC" verify "$OUT/digits.tern"
+"$TERNC" train --dataset digits --out "$OUT/digits" --quiet >"$OUT/train.txt" || fail "train"
+check "training on the digits reaches at least 96%" awk '
+  /held-out images by the runtime/ { n++; if ($1 + 0 < 96) low = 1 }
+  END { exit !(n == 1 && !low) }' "$OUT/train.txt"
+check "a trained model" "$TERNC" verify "$OUT/digits/model.tern"
+check "an unknown network is refused" sh -c "! '$TERNC' train --dataset digits --model resnet21 --out '$OUT/none'"
 cargo build --release -p ternrt-bench
 check "ternrt-bench" "$CARGO_TARGET_DIR/release/ternrt-bench" "$OUT/digits.tern" --iterations 20 --profile
 "$CARGO_TARGET_DIR/release/ternrt-bench" "$OUT/digits.tern" --iterations 20 --profile --json >"$OUT/bench.json"

@@ -88,3 +88,38 @@ fn sizes_are_parameters() {
         "{error}"
     );
 }
+
+#[test]
+fn trained_files_take_the_images_they_were_trained_on() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/zoo");
+    let files = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|f| f.unwrap().path());
+    let mut models = 0;
+    for path in files.filter(|f| f.extension().is_some_and(|e| e == "tern")) {
+        let aligned = crate::host::Aligned::new(&std::fs::read(&path).unwrap());
+        let model = ternrt::Model::new(aligned.bytes()).unwrap();
+        let shape = crate::evaluate::Input::of(&model).unwrap().shape;
+        assert_eq!(shape, Some([1, 32, 32]), "{}", path.display());
+        models += 1;
+    }
+    assert!(models >= 4);
+}
+
+#[test]
+fn checkpoints_are_those_of_their_networks() {
+    for (name, files) in [
+        ("resnet20", &["f32", "n12-i8", "t2-i8"][..]),
+        ("resnet8", &["f32", "n12-i8", "t2-f32"]),
+    ] {
+        let grey = network(name, |c| c.channels = 1);
+        for file in files {
+            let path = format!("assets/zoo/{name}-fashion-mnist-{file}.safetensors");
+            let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+            let tensors = tern_train::Checkpoint::load(&path).unwrap().tensors;
+            let dense = tern_train::Policy::new(&grey, Default::default(), Default::default(), &[]);
+            let mut cpu = tern_train::Cpu::new(&grey, &dense.unwrap(), 0, 1.0);
+            tern_train::Engine::set_state(&mut cpu, &tensors).unwrap();
+        }
+    }
+}
