@@ -16,6 +16,7 @@ mod run;
 mod sensitivity;
 mod train;
 mod verify;
+mod zoo;
 
 use clap::{Parser, Subcommand};
 use std::io::Write;
@@ -39,6 +40,7 @@ Examples:
   ternc memory model.tern --out report               where the bytes go, as a page
   ternc accuracy model.tern --dataset fashion-mnist --baseline f32.onnx --out report
   ternc sensitivity model.onnx --dataset fashion-mnist --out report
+  ternc zoo list                                     networks by name
   ternc train --dataset digits                       train a network of the zoo, and compile it
   ternc diff before.tern after.tern                  what changed, by layer
   ternc verify model.tern";
@@ -49,6 +51,7 @@ enum Command {
     Accuracy(accuracy::Args),
     Sensitivity(sensitivity::Args),
     Prune(prune::Args),
+    Zoo(zoo::Args),
     Train(train::Args),
     Run(run::Args),
     Inspect(inspect::Args),
@@ -72,6 +75,7 @@ pub fn main() -> ExitCode {
         Command::Accuracy(args) => accuracy::run(args).map(done),
         Command::Sensitivity(args) => sensitivity::run(args).map(done),
         Command::Prune(args) => prune::run(args).map(done),
+        Command::Zoo(args) => zoo::run(args).map(done),
         Command::Train(args) => train::run(args).map(done),
         Command::Run(args) => run::run(args).map(done),
         Command::Inspect(args) => inspect::run(args).map(done),

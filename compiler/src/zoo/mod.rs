@@ -5,6 +5,7 @@
 mod efficientnet_lite;
 mod mobilenet_v2;
 mod resnet;
+pub mod summary;
 mod tiny;
 
 use crate::nearest;

@@ -1,0 +1,72 @@
+//! `ternc zoo list`.
+
+use crate::text_table as table;
+use crate::zoo::ARCHITECTURES;
+use crate::zoo::summary::{Summary, summary};
+use anyhow::Result;
+use serde::Serialize;
+use std::io::Write;
+
+/// List the networks: parameters, multiplications, sizes
+#[derive(clap::Args)]
+pub(super) struct Args {
+    /// Print JSON instead of tables
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct Listing {
+    architectures: Vec<Summary>,
+}
+
+pub(super) fn run(args: Args) -> Result<()> {
+    let summaries = ARCHITECTURES
+        .iter()
+        .map(|a| Ok(summary(a, a.default)?.0))
+        .collect::<Result<_>>()?;
+    let listing = Listing {
+        architectures: summaries,
+    };
+    let mut out = std::io::stdout().lock();
+    if args.json {
+        writeln!(out, "{}", serde_json::to_string_pretty(&listing)?)?;
+    } else {
+        out.write_all(render(&listing).as_bytes())?;
+    }
+    Ok(())
+}
+
+fn render(listing: &Listing) -> String {
+    let cells: Vec<Vec<String>> = listing
+        .architectures
+        .iter()
+        .map(|s| {
+            vec![
+                s.name.into(),
+                table::shape(&[s.config.channels, s.config.image_size, s.config.image_size]),
+                s.config.classes.to_string(),
+                table::grouped(s.parameters),
+                table::grouped(s.macs),
+                table::bytes(s.bytes.f32),
+                table::bytes(s.bytes.t2),
+                table::bytes(s.bytes.n12),
+                s.about.into(),
+            ]
+        })
+        .collect();
+    let header = [
+        "network",
+        "image",
+        "classes",
+        "parameters",
+        "MAC",
+        "f32",
+        "t2",
+        "n12",
+        "what",
+    ];
+    table::render(&header, &[2, 3, 4, 5, 6, 7], &cells)
+        + "\nf32, t2, n12: bytes of weights, scales and biases; t2 and n12 with 8 bits in the first and the last layer\n\
+           and in depthwise ones. ternc zoo show NAME --classes 10 counts with other sizes.\n"
+}
