@@ -1,7 +1,7 @@
 //! `ternc zoo` as a user meets it.
 
 use serde_json::Value;
-use tern_tests::command::{refuse, succeed};
+use tern_tests::command::{refuse, succeed, ternc, text};
 
 fn json(args: &[&str]) -> Value {
     serde_json::from_str(&succeed(args)).unwrap()
@@ -9,9 +9,9 @@ fn json(args: &[&str]) -> Value {
 
 #[test]
 fn networks_are_listed() {
-    let text = succeed(&["zoo", "list"]);
+    let table = succeed(&["zoo", "list"]);
     for word in ["resnet18-imagenet", "11,689,512", "mobilenetv2", "n12"] {
-        assert!(text.contains(word), "{word} is not in\n{text}");
+        assert!(table.contains(word), "{word} is not in\n{table}");
     }
     let listing = json(&["zoo", "list", "--json"]);
     let networks = listing["architectures"].as_array().unwrap();
@@ -32,9 +32,9 @@ fn networks_are_listed() {
 
 #[test]
 fn a_network_is_shown_in_the_sizes_asked_for() {
-    let text = succeed(&["zoo", "show", "resnet8"]);
+    let table = succeed(&["zoo", "show", "resnet8"]);
     for word in ["layer2.0.downsample.0", "16x3x3x3", "Conv2d 3x3", "dense"] {
-        assert!(text.contains(word), "{word} is not in\n{text}");
+        assert!(table.contains(word), "{word} is not in\n{table}");
     }
     let shown = json(&[
         "zoo",
@@ -68,5 +68,143 @@ fn bad_input_is_refused() {
     refuse(
         &["zoo", "show", "resnet8", "--classes", "0"],
         &["classes of 0"],
+    );
+}
+
+/// Where a trained network's files are.
+fn asset(file: &str) -> String {
+    format!(
+        "{}/../compiler/assets/zoo/{file}",
+        env!("CARGO_MANIFEST_DIR")
+    )
+}
+
+#[test]
+fn networks_are_exported() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+    // Random parameters, the same ones in each format.
+    let (onnx, tern, weights) = (path("a.onnx"), path("a.tern"), path("a.safetensors"));
+    for (format, file) in [("onnx", &onnx), ("tern", &tern), ("safetensors", &weights)] {
+        let args = [
+            "zoo",
+            "export",
+            "resnet8",
+            "--to",
+            format,
+            "-o",
+            file,
+            "--width",
+            "0.5",
+            "--image-size",
+            "8",
+            "--classes",
+            "3",
+            "--seed",
+            "5",
+        ];
+        let out = ternc().args(args).output().unwrap();
+        let stderr = text(&out.stderr);
+        assert!(
+            out.status.success() && stderr.contains("random"),
+            "{stderr}"
+        );
+        assert!(text(&out.stdout).contains(file.as_str()));
+    }
+    // Sizes are in the checkpoint.
+    let again = path("again.tern");
+    succeed(&[
+        "zoo",
+        "export",
+        "resnet8",
+        "--to",
+        "tern",
+        "-o",
+        &again,
+        "--checkpoint",
+        &weights,
+    ]);
+    assert_eq!(
+        std::fs::read(&again).unwrap(),
+        std::fs::read(&tern).unwrap()
+    );
+    succeed(&["verify", &tern]);
+    // The ONNX model's layers are the compiled one's.
+    let (a, b) = (
+        json(&["memory", &onnx, "--json"]),
+        json(&["memory", &tern, "--json"]),
+    );
+    assert_eq!(
+        a["layers"].as_array().unwrap().len(),
+        b["layers"].as_array().unwrap().len()
+    );
+
+    // A trained one, with what it was trained with.
+    let checkpoint = asset("resnet8-fashion-mnist-n12-i8.safetensors");
+    let args = [
+        "zoo",
+        "export",
+        "resnet8",
+        "--to",
+        "onnx",
+        "-o",
+        &onnx,
+        "--checkpoint",
+        &checkpoint,
+    ];
+    let out = ternc().args(args).output().unwrap();
+    let stderr = text(&out.stderr);
+    assert!(
+        stderr.contains("n12") && stderr.contains("i8") && !stderr.contains("random"),
+        "{stderr}"
+    );
+    succeed(&["compile", &onnx, "-o", &tern, "-q"]);
+    let bytes = &json(&["inspect", &tern, "--json"])["bytes_by_codec"];
+    assert!(
+        bytes["n12"].as_u64().unwrap() > 8000 && bytes.get("t2").is_none(),
+        "{bytes}"
+    );
+}
+
+#[test]
+fn exports_that_cannot_be_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("out");
+    let out = out.to_str().unwrap();
+    let checkpoint = asset("resnet8-fashion-mnist-f32.safetensors");
+    let with = |extra: &[&str], needles: &[&str]| {
+        let mut args = vec!["zoo", "export", "--to", "onnx", "-o", out];
+        args.extend(extra);
+        refuse(&args, needles);
+        assert!(!std::path::Path::new(out).exists());
+    };
+    with(
+        &["resnet20", "--checkpoint", &checkpoint],
+        &["resnet8", "resnet20"],
+    );
+    with(
+        &["resnet8", "--checkpoint", &checkpoint, "--classes", "3"],
+        &["fc.weight"],
+    );
+    with(
+        &["resnet8", "--checkpoint", "missing.safetensors"],
+        &["missing.safetensors"],
+    );
+    with(
+        &["resnet8", "--checkpoint", &asset("README.md")],
+        &["README.md", "safetensors"],
+    );
+    with(&["resnet-8"], &["resnet8"]);
+    refuse(
+        &[
+            "zoo",
+            "export",
+            "tiny",
+            "--to",
+            "onnx",
+            "-o",
+            dir.path().to_str().unwrap(),
+        ],
+        &["directory"],
     );
 }

@@ -4,6 +4,8 @@
 
 mod efficientnet_lite;
 mod mobilenet_v2;
+pub mod onnx;
+pub mod parameters;
 mod resnet;
 pub mod summary;
 mod tiny;

@@ -131,60 +131,66 @@ impl Plan {
     pub fn clip_name(&self, node: usize) -> String {
         format!("clip.{}", self.network.nodes()[node].name)
     }
+}
 
-    /// Parameters to begin with, PyTorch's way: convolutions normal by their
-    /// outputs (Kaiming), matrix products uniform by their inputs.
-    pub fn initial(&self, seed: u64) -> Tensors {
-        let mut tensors = Tensors::new();
-        for (n, node) in self.network.nodes().iter().enumerate() {
-            for (p, parameter) in node.parameters().enumerate() {
-                let mut random = Random::new(seed, &[1, n as u64, p as u64]);
-                let mut fill = |f: &mut dyn FnMut(&mut Random) -> f64| {
-                    (0..parameter.len())
-                        .map(|_| f(&mut random) as f32)
-                        .collect::<Vec<f32>>()
-                };
-                let fan_in: usize = parameter.shape[1..].iter().product();
-                let data = match (parameter.role, &node.layer) {
-                    (Role::Weight, Layer::Conv2d(c)) => {
-                        let fan_out = c.kernel * c.kernel * c.outputs / c.groups;
-                        let std = (2.0 / fan_out as f64).sqrt();
-                        fill(&mut |r| r.normal() * std)
-                    }
-                    (Role::Weight, _) => {
-                        let bound = 1.0 / (fan_in as f64).sqrt();
-                        fill(&mut |r| (2.0 * r.uniform() - 1.0) * bound)
-                    }
-                    (Role::NormWeight | Role::RunningVar, _) => vec![1.0; parameter.len()],
-                    _ => vec![0.0; parameter.len()],
-                };
-                let shape = parameter.shape.clone();
-                tensors.insert(parameter.name.clone(), Tensor { shape, data });
-            }
-        }
-        tensors
-    }
-
-    /// The parameters of `tensors`, checked, in the network's order.
-    pub fn parameters<'t>(&self, tensors: &'t Tensors) -> Result<Vec<(Parameter, &'t Tensor)>> {
-        let find = |parameter: Parameter| {
-            let network = self.network.name();
-            match tensors.get(&parameter.name) {
-                Some(t) if t.shape == parameter.shape && t.data.len() == parameter.len() => {
-                    Ok((parameter, t))
+/// Parameters to begin with, PyTorch's way: convolutions normal by their
+/// outputs (Kaiming), matrix products uniform by their inputs.
+pub fn initial_parameters(network: &Network, seed: u64) -> Tensors {
+    let mut tensors = Tensors::new();
+    for (n, node) in network.nodes().iter().enumerate() {
+        for (p, parameter) in node.parameters().enumerate() {
+            let mut random = Random::new(seed, &[1, n as u64, p as u64]);
+            let mut fill = |f: &mut dyn FnMut(&mut Random) -> f64| {
+                (0..parameter.len())
+                    .map(|_| f(&mut random) as f32)
+                    .collect::<Vec<f32>>()
+            };
+            let fan_in: usize = parameter.shape[1..].iter().product();
+            let data = match (parameter.role, &node.layer) {
+                (Role::Weight, Layer::Conv2d(c)) => {
+                    let fan_out = c.kernel * c.kernel * c.outputs / c.groups;
+                    let std = (2.0 / fan_out as f64).sqrt();
+                    fill(&mut |r| r.normal() * std)
                 }
-                Some(t) => Err(Error::new(format!(
-                    "{:?} has the shape {:?}, and {:?} in the network {network:?}: it is another network's, or has other classes",
-                    parameter.name, t.shape, parameter.shape
-                ))),
-                None => Err(Error::new(format!(
-                    "there is no {:?}, which the network {network:?} has: it is another network's",
-                    parameter.name
-                ))),
-            }
-        };
-        self.network.parameters().map(find).collect()
+                (Role::Weight, _) => {
+                    let bound = 1.0 / (fan_in as f64).sqrt();
+                    fill(&mut |r| (2.0 * r.uniform() - 1.0) * bound)
+                }
+                (Role::NormWeight | Role::RunningVar, _) => vec![1.0; parameter.len()],
+                _ => vec![0.0; parameter.len()],
+            };
+            let shape = parameter.shape.clone();
+            tensors.insert(parameter.name.clone(), Tensor { shape, data });
+        }
     }
+    tensors
+}
+
+/// The parameters of `tensors`, checked, in the network's order.
+///
+/// # Errors
+/// One that is missing or of another shape: the arrays are another network's.
+pub fn check_parameters<'t>(
+    network: &Network,
+    tensors: &'t Tensors,
+) -> Result<Vec<(Parameter, &'t Tensor)>> {
+    let find = |parameter: Parameter| {
+        let name = network.name();
+        match tensors.get(&parameter.name) {
+            Some(t) if t.shape == parameter.shape && t.data.len() == parameter.len() => {
+                Ok((parameter, t))
+            }
+            Some(t) => Err(Error::new(format!(
+                "{:?} has the shape {:?}, and {:?} in the network {name:?}: it is another network's, or has other classes",
+                parameter.name, t.shape, parameter.shape
+            ))),
+            None => Err(Error::new(format!(
+                "there is no {:?}, which the network {name:?} has: it is another network's",
+                parameter.name
+            ))),
+        }
+    };
+    network.parameters().map(find).collect()
 }
 
 /// Of a batch's logits: the loss, its gradient, and how many are right.

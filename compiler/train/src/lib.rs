@@ -68,7 +68,9 @@ mod trainer;
 
 pub use cpu::Cpu;
 pub use data::{Batch, Images};
-pub use engine::{Engine, Settings, StepResult, Tensor, Tensors};
+pub use engine::{
+    Engine, Settings, StepResult, Tensor, Tensors, check_parameters, initial_parameters,
+};
 pub use error::{Error, Result};
 pub use policy::{Activations, Policy, Weights, rounded};
 pub use quantise::{quantise, quantise_weights};

@@ -2,7 +2,9 @@
 //! with libtorch's kernels and its derivatives.
 
 use crate::data::Batch;
-use crate::engine::{CLIP_STEPS, Engine, Plan, Settings, StepResult, Tensors};
+use crate::engine::{
+    CLIP_STEPS, Engine, Plan, Settings, StepResult, Tensors, check_parameters, initial_parameters,
+};
 use crate::policy::{Policy, Weights};
 use crate::quantise::taps;
 use crate::random::Random;
@@ -79,7 +81,7 @@ impl Torch {
         largest: f32,
     ) -> Result<Torch> {
         let plan = Plan::new(network.clone(), policy.clone(), largest);
-        let initial = plan.initial(seed);
+        let initial = initial_parameters(&plan.network, seed);
         let mut listed = Vec::new();
         for (node, n) in network.nodes().iter().enumerate() {
             for parameter in n.parameters().filter(|p| p.role.is_trained()) {
@@ -445,7 +447,7 @@ impl Engine for Torch {
     }
 
     fn set_state(&mut self, tensors: &Tensors) -> Result<()> {
-        let parameters = self.plan.parameters(tensors)?;
+        let parameters = check_parameters(&self.plan.network, tensors)?;
         let measured = parameters.iter().filter(|(p, _)| !p.role.is_trained());
         let measured = measured
             .map(|(p, t)| Ok((p.name.clone(), self.upload(&t.data, &t.shape)?)))

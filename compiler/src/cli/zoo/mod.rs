@@ -1,5 +1,6 @@
 //! `ternc zoo`: the networks that are known by name.
 
+mod export;
 mod list;
 mod show;
 
@@ -18,18 +19,21 @@ pub struct Args {
 const EXAMPLES: &str = "\
 Examples:
   ternc zoo list
-  ternc zoo show mobilenetv2 --image-size 32 --classes 10";
+  ternc zoo show mobilenetv2 --image-size 32 --classes 10
+  ternc zoo export resnet8 --to onnx -o resnet8.onnx --checkpoint run/checkpoint.safetensors";
 
 #[derive(Subcommand)]
 enum Command {
     List(list::Args),
     Show(show::Args),
+    Export(export::Args),
 }
 
 pub(super) fn run(args: Args) -> Result<()> {
     match args.command {
         Command::List(args) => list::run(args),
         Command::Show(args) => show::run(args),
+        Command::Export(args) => export::run(args),
     }
 }
 

@@ -9,7 +9,10 @@ mod layers;
 mod norm;
 
 use crate::data::Batch;
-use crate::engine::{CLIP_STEPS, Engine, Plan, Settings, StepResult, Tensor, Tensors, loss};
+use crate::engine::{
+    CLIP_STEPS, Engine, Plan, Settings, StepResult, Tensor, Tensors, check_parameters,
+    initial_parameters, loss,
+};
 use crate::policy::{Policy, Weights};
 use crate::quantise::{quantise, taps};
 use crate::random::Random;
@@ -94,7 +97,7 @@ impl Cpu {
     /// input ([`Images::largest`](crate::Images::largest)).
     pub fn new(network: &Network, policy: &Policy, seed: u64, largest: f32) -> Cpu {
         let plan = Plan::new(network.clone(), policy.clone(), largest);
-        let initial = plan.initial(seed);
+        let initial = initial_parameters(&plan.network, seed);
         let parameters = network.nodes().iter().map(|node| {
             let trained = |p: tern_network::Parameter| {
                 let value = initial[&p.name].data.clone();
@@ -477,7 +480,7 @@ impl Engine for Cpu {
     }
 
     fn set_state(&mut self, tensors: &Tensors) -> Result<()> {
-        self.plan.parameters(tensors)?;
+        check_parameters(&self.plan.network, tensors)?;
         for p in self.parameters.iter_mut().flatten() {
             p.value.clone_from(&tensors[&p.name].data);
             if p.role.is_trained() {
