@@ -208,3 +208,109 @@ fn exports_that_cannot_be_are_refused() {
         &["directory"],
     );
 }
+
+#[test]
+fn a_trained_network_stands_for_its_file() {
+    let name = "resnet8-fashion-mnist-n12";
+    let table = succeed(&["zoo", "list"]);
+    assert!(table.contains(name) && table.contains("93.42%"), "{table}");
+    let shown = succeed(&["zoo", "show", name]);
+    for word in [
+        "layer3.0.conv2",
+        "93.42%",
+        "MIT",
+        "ternc train --model resnet8",
+    ] {
+        assert!(shown.contains(word), "{word} is not in\n{shown}");
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let copy = dir.path().join("copy.tern");
+    let copy = copy.to_str().unwrap();
+    succeed(&["zoo", "export", name, "--to", "tern", "-o", copy]);
+    assert_eq!(
+        std::fs::read(copy).unwrap(),
+        std::fs::read(asset("resnet8-fashion-mnist-n12-i8.tern")).unwrap()
+    );
+    succeed(&["diff", name, copy]);
+    succeed(&["verify", name, "--quiet"]);
+    assert_eq!(
+        json(&["inspect", name, "--json"])["file_bytes"],
+        json(&["memory", copy, "--json"])["file_bytes"]
+    );
+    refuse(
+        &["verify", "resnet8-fashion-mnist-n21"],
+        &["did you mean", name],
+    );
+    refuse(
+        &["zoo", "show", "resnet8-fashion-mnist-n21"],
+        &["did you mean", name],
+    );
+    refuse(&["zoo", "show", name, "--width", "2"], &["sizes are fixed"]);
+    refuse(
+        &["zoo", "export", name, "--to", "onnx", "-o", copy],
+        &["--to tern", "\"resnet8\"", "--checkpoint"],
+    );
+}
+
+#[test]
+fn users_have_registries_of_their_own() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+    let model = path("own.tern");
+    succeed(&[
+        "zoo", "export", "tiny", "--to", "tern", "-o", &model, "--width", "0.5",
+    ]);
+    let bytes = std::fs::read(&model).unwrap();
+    let registry = path("registry.toml");
+    let write = |bytes: usize, sha256: &str, accuracy: &str| {
+        let text = format!(
+            "[[model]]\nname = \"tiny-digits-f32\"\nversion = \"3\"\narchitecture = \"tiny\"\n\
+             config = {{ width = 0.5, channels = 1, image-size = 8, classes = 10 }}\n\
+             dataset = \"digits\"\naccuracy = {accuracy}\nimages = 360\nweights = \"f32\"\n\
+             activations = \"f32\"\nfile = \"own.tern\"\nbytes = {bytes}\nsha256 = \"{sha256}\"\n\
+             licence = \"none\"\nsource = \"a test\"\ncommand = \"ternc zoo export tiny\"\n"
+        );
+        std::fs::write(&registry, text).unwrap();
+    };
+    let zeros = "0".repeat(64);
+    write(bytes.len(), &zeros, "9.5");
+    let table = succeed(&["zoo", "list", "--registry", &registry]);
+    assert!(table.contains("tiny-digits-f32") && table.contains("resnet8-fashion-mnist-n12"));
+    let ternc_with = |args: &[&str]| ternc().env("TERNC_REGISTRY", &registry).args(args).output();
+    let accuracy = [
+        "accuracy",
+        "tiny-digits-f32",
+        "--dataset",
+        "digits",
+        "--json",
+    ];
+    let refused = ternc_with(&accuracy).unwrap();
+    let stderr = text(&refused.stderr);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(
+        stderr.contains("own.tern") && stderr.contains("SHA-256"),
+        "{stderr}"
+    );
+    // The message says what it should have been.
+    let sha256 = stderr.split("the SHA-256 ").nth(1).unwrap()[..64].to_owned();
+    write(bytes.len(), &sha256, "9.5");
+    let measured = ternc_with(&accuracy).unwrap();
+    assert!(measured.status.success(), "{}", text(&measured.stderr));
+    let measured: Value = serde_json::from_slice(&measured.stdout).unwrap();
+    let same = json(&["accuracy", &model, "--dataset", "digits", "--json"]);
+    // Only the models' names are different.
+    assert!(measured["confusion"] == same["confusion"] && measured["mistakes"] == same["mistakes"]);
+    assert_eq!(measured["model"], "tiny-digits-f32");
+
+    write(bytes.len(), &sha256, "950");
+    refuse(
+        &["zoo", "list", "--registry", &registry],
+        &["registry.toml", "tiny-digits-f32", "950"],
+    );
+    refuse(
+        &["zoo", "list", "--registry", &path("none.toml")],
+        &["none.toml"],
+    );
+    let refused = ternc_with(&["verify", "tiny-digits-f32"]).unwrap();
+    assert!(text(&refused.stderr).contains("TERNC_REGISTRY"));
+}

@@ -18,7 +18,8 @@ use std::path::{Path, PathBuf};
 /// from a baseline
 #[derive(clap::Args)]
 pub struct Args {
-    /// The compiled model, or an ONNX model (compiled as f32)
+    /// The compiled model, an ONNX model (compiled as f32), or the name of a trained one (ternc zoo
+    /// list)
     model: PathBuf,
     /// The data set: a name that `ternc data list` knows, or a folder of pictures. Smaller images
     /// are padded with zeros evenly on all sides

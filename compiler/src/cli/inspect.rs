@@ -18,7 +18,7 @@ use ternrt::{Model, TensorInfo};
 /// bytes go, the arena plan, metadata
 #[derive(clap::Args)]
 pub struct Args {
-    /// The compiled model
+    /// The compiled model, or the name of a trained one (ternc zoo list)
     model: PathBuf,
     /// Print JSON instead of text
     #[arg(long)]
@@ -84,9 +84,9 @@ struct TensorRow {
 }
 
 pub(super) fn run(args: Args) -> Result<()> {
-    let bytes = model_file::map(&args.model)?;
-    let model = model_file::model(&args.model, &bytes)?;
-    let inspection = inspect(&model, bytes.len() as u64);
+    let file = model_file::open_compiled(&args.model)?;
+    let model = file.model()?;
+    let inspection = inspect(&model, file.bytes().len() as u64);
     if let Some(path) = &args.svg {
         crate::emit::write_atomically(path, arena::chart(&model).document().as_bytes())?;
     }

@@ -13,7 +13,8 @@ use ternrt::caps_from_env;
 /// over time and its peak, layer by layer, beside f32, f16 and int8
 #[derive(clap::Args)]
 pub struct Args {
-    /// The compiled model, or an ONNX model (compiled as f32)
+    /// The compiled model, an ONNX model (compiled as f32), or the name of a trained one (ternc zoo
+    /// list)
     model: PathBuf,
     /// Print JSON instead of text
     #[arg(long)]

@@ -12,7 +12,7 @@ use ternrt::DType;
 /// Run a .tern model on NumPy files or on an image
 #[derive(clap::Args)]
 pub struct Args {
-    /// The compiled model
+    /// The compiled model, or the name of a trained one (ternc zoo list)
     model: PathBuf,
     /// An input, as NAME=FILE.npy; dtype and shape must be the model's
     #[arg(long = "input", value_name = "NAME=FILE")]
@@ -58,8 +58,8 @@ pub(super) fn run(args: Args) -> Result<()> {
     if args.image.is_none() && args.output_dir.is_none() {
         bail!("give --output-dir DIR for the results");
     }
-    let bytes = model_file::map(&args.model)?;
-    let model = model_file::model(&args.model, &bytes)?;
+    let file = model_file::open_compiled(&args.model)?;
+    let model = file.model()?;
     let mut host = Host::new(&model, args.threads as usize)?;
     let mut session = host.session()?;
 

@@ -13,7 +13,7 @@ use ternrt::{Caps, Model};
 /// and outputs with every kernel variant that this CPU has
 #[derive(clap::Args)]
 pub struct Args {
-    /// The compiled model
+    /// The compiled model, or the name of a trained one (ternc zoo list)
     model: PathBuf,
     /// Print nothing; the exit code tells
     #[arg(long)]
@@ -21,8 +21,8 @@ pub struct Args {
 }
 
 pub(super) fn run(args: Args) -> Result<()> {
-    let bytes = model_file::map(&args.model)?;
-    let model = model_file::model(&args.model, &bytes)?;
+    let file = model_file::open_compiled(&args.model)?;
+    let model = file.model()?;
     let mut out: Box<dyn Write> = if args.quiet {
         Box::new(std::io::sink())
     } else {
@@ -33,7 +33,7 @@ pub(super) fn run(args: Args) -> Result<()> {
         out,
         "structure   ok: {} tensors, {ops} ops, {}",
         model.tensor_count(),
-        table::bytes(bytes.len() as u64)
+        table::bytes(file.bytes().len() as u64)
     )?;
 
     let mut packed = 0;

@@ -1,11 +1,12 @@
 //! The networks that are known by name. An architecture is a file here and a line
 //! in [`ARCHITECTURES`]; parameters have the names that torchvision and timm give
-//! them.
+//! them. Trained ones are in the [`registry`].
 
 mod efficientnet_lite;
 mod mobilenet_v2;
 pub mod onnx;
 pub mod parameters;
+pub mod registry;
 mod resnet;
 pub mod summary;
 mod tiny;

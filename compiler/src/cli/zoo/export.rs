@@ -1,14 +1,14 @@
 //! `ternc zoo export`.
 
-use super::Sizes;
+use super::{Registry, Sizes, find};
 use crate::emit::write_atomically;
 use crate::text_table as table;
-use crate::zoo::find;
 use crate::zoo::parameters::Filled;
-use anyhow::{Context, Result};
+use crate::zoo::registry;
+use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use tern_train::{Activations, Weights};
 
 /// Write a network as a file, with the parameters of a checkpoint or with random ones
@@ -26,6 +26,8 @@ pub(super) struct Args {
     output: PathBuf,
     #[command(flatten)]
     sizes: Sizes,
+    #[command(flatten)]
+    registry: Registry,
     /// A checkpoint of `ternc train`, or a safetensors file of f32 arrays with torchvision's or
     /// timm's names
     #[arg(long, value_name = "FILE.safetensors")]
@@ -51,7 +53,22 @@ enum Format {
 }
 
 pub(super) fn run(args: Args) -> Result<()> {
-    let found = find(&args.name)?;
+    let entries = registry::entries(args.registry.registry.as_deref())?;
+    if let Some(entry) = entries.iter().find(|e| e.name == args.name) {
+        ensure!(
+            args.to == Format::Tern && !args.sizes.any() && args.checkpoint.is_none(),
+            "{:?} is trained and compiled, it can be had --to tern alone; for another format export {:?} with {}",
+            entry.name,
+            entry.architecture,
+            match &entry.checkpoint {
+                Some(checkpoint) => format!("--checkpoint {checkpoint}"),
+                None => "the checkpoint of its training".to_owned(),
+            }
+        );
+        write_atomically(&args.output, &entry.read()?)?;
+        return wrote(&args.output);
+    }
+    let found = find(&args.name, &entries)?;
     let filled = match &args.checkpoint {
         Some(path) => Filled::load(found.name, |base| args.sizes.or(base), path)?,
         None => Filled::random(found.name, args.sizes.or(found.default), args.seed)?,
@@ -83,13 +100,17 @@ pub(super) fn run(args: Args) -> Result<()> {
             "note: the ranges of {activations} activations have no place in ONNX; --to tern keeps them"
         )?;
     }
-    let len = std::fs::metadata(&args.output)
-        .with_context(|| format!("cannot read {}", args.output.display()))?
+    wrote(&args.output)
+}
+
+fn wrote(path: &Path) -> Result<()> {
+    let len = std::fs::metadata(path)
+        .with_context(|| format!("cannot read {}", path.display()))?
         .len();
     writeln!(
         std::io::stdout(),
         "wrote {} ({} bytes)",
-        args.output.display(),
+        path.display(),
         table::grouped(len)
     )?;
     Ok(())

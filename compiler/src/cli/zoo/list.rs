@@ -1,15 +1,19 @@
 //! `ternc zoo list`.
 
+use super::Registry;
 use crate::text_table as table;
 use crate::zoo::ARCHITECTURES;
+use crate::zoo::registry::{self, Entry};
 use crate::zoo::summary::{Summary, summary};
 use anyhow::Result;
 use serde::Serialize;
 use std::io::Write;
 
-/// List the networks: parameters, multiplications, sizes
+/// List the networks: parameters, multiplications, sizes; and trained ones with their accuracy
 #[derive(clap::Args)]
 pub(super) struct Args {
+    #[command(flatten)]
+    registry: Registry,
     /// Print JSON instead of tables
     #[arg(long)]
     json: bool,
@@ -18,6 +22,7 @@ pub(super) struct Args {
 #[derive(Serialize)]
 struct Listing {
     architectures: Vec<Summary>,
+    trained: Vec<Entry>,
 }
 
 pub(super) fn run(args: Args) -> Result<()> {
@@ -27,6 +32,7 @@ pub(super) fn run(args: Args) -> Result<()> {
         .collect::<Result<_>>()?;
     let listing = Listing {
         architectures: summaries,
+        trained: registry::entries(args.registry.registry.as_deref())?,
     };
     let mut out = std::io::stdout().lock();
     if args.json {
@@ -66,7 +72,37 @@ fn render(listing: &Listing) -> String {
         "n12",
         "what",
     ];
-    table::render(&header, &[2, 3, 4, 5, 6, 7], &cells)
-        + "\nf32, t2, n12: bytes of weights, scales and biases; t2 and n12 with 8 bits in the first and the last layer\n\
-           and in depthwise ones. ternc zoo show NAME --classes 10 counts with other sizes.\n"
+    let architectures = table::render(&header, &[2, 3, 4, 5, 6, 7], &cells);
+    let cells: Vec<Vec<String>> = listing
+        .trained
+        .iter()
+        .map(|e| {
+            vec![
+                e.name.clone(),
+                e.dataset.clone(),
+                format!("{:.2}%", e.accuracy),
+                e.weights.name().into(),
+                e.activations.name().into(),
+                table::grouped(e.bytes),
+                e.licence.clone(),
+            ]
+        })
+        .collect();
+    let header = [
+        "trained network",
+        "data set",
+        "top 1",
+        "weights",
+        "activations",
+        "bytes",
+        "licence",
+    ];
+    let trained = table::render(&header, &[2, 5], &cells);
+    format!(
+        "{architectures}\n\
+         f32, t2, n12: bytes of weights, scales and biases; t2 and n12 with 8 bits in the first and the last layer\n\
+         and in depthwise ones. ternc zoo show NAME --classes 10 counts with other sizes.\n\n\
+         {trained}\n\
+         A trained network's name stands wherever a command takes a .tern file.\n"
+    )
 }

@@ -4,11 +4,14 @@ mod export;
 mod list;
 mod show;
 
-use crate::zoo::Config;
-use anyhow::Result;
+use crate::nearest::nearest;
+use crate::zoo::registry::Entry;
+use crate::zoo::{self, Architecture, Config};
+use anyhow::{Result, bail};
 use clap::Subcommand;
+use std::path::PathBuf;
 
-/// List, look at and export the networks that are known by name
+/// List, look at and export the networks that are known by name, trained ones too
 #[derive(clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
@@ -19,8 +22,14 @@ pub struct Args {
 const EXAMPLES: &str = "\
 Examples:
   ternc zoo list
+  ternc zoo show resnet20-fashion-mnist-n12
   ternc zoo show mobilenetv2 --image-size 32 --classes 10
-  ternc zoo export resnet8 --to onnx -o resnet8.onnx --checkpoint run/checkpoint.safetensors";
+  ternc zoo export resnet8 --to onnx -o resnet8.onnx --checkpoint run/checkpoint.safetensors
+  ternc zoo export resnet20-fashion-mnist-n12 --to tern -o resnet20.tern
+  ternc accuracy resnet20-fashion-mnist-n12 --dataset fashion-mnist
+
+A trained network's name stands wherever a command takes a .tern file. The environment variable
+TERNC_REGISTRY names a file with more of them; its form: compiler/src/zoo/registry.toml.";
 
 #[derive(Subcommand)]
 enum Command {
@@ -35,6 +44,27 @@ pub(super) fn run(args: Args) -> Result<()> {
         Command::Show(args) => show::run(args),
         Command::Export(args) => export::run(args),
     }
+}
+
+/// The architecture of this name; where there is none, the nearest name is suggested, be it
+/// an architecture's or a trained network's.
+fn find(name: &str, trained: &[Entry]) -> Result<&'static Architecture> {
+    zoo::find(name).or_else(|error| {
+        let names = zoo::ARCHITECTURES.iter().map(|a| a.name);
+        let names = names.chain(trained.iter().map(|e| e.name.as_str()));
+        match nearest(name, names) {
+            Some(near) => bail!("there is no network {name:?}; did you mean {near:?}?"),
+            None => Err(error),
+        }
+    })
+}
+
+/// More trained networks.
+#[derive(clap::Args)]
+struct Registry {
+    /// A file with more trained networks, in place of the one that TERNC_REGISTRY names
+    #[arg(long, value_name = "FILE.toml")]
+    registry: Option<PathBuf>,
 }
 
 /// What an architecture leaves open.
@@ -55,6 +85,14 @@ struct Sizes {
 }
 
 impl Sizes {
+    /// Whether anything was asked for.
+    fn any(&self) -> bool {
+        self.classes.is_some()
+            || self.width.is_some()
+            || self.image_size.is_some()
+            || self.channels.is_some()
+    }
+
     /// What was asked for, and the rest from `base`.
     fn or(&self, base: Config) -> Config {
         Config {

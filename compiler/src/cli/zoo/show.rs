@@ -1,21 +1,24 @@
 //! `ternc zoo show`.
 
-use super::Sizes;
+use super::{Registry, Sizes, find};
 use crate::text_table as table;
-use crate::zoo::find;
+use crate::zoo::registry::{self, Entry};
 use crate::zoo::summary::{Row, Summary, rows, summary};
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use serde::Serialize;
 use std::fmt::Write as _;
 use std::io::Write as _;
 
-/// Show a network layer by layer: shapes, parameters, multiplications
+/// Show a network layer by layer: shapes, parameters, multiplications; and where a trained one is
+/// from
 #[derive(clap::Args)]
 pub(super) struct Args {
     /// Its name in `ternc zoo list`
     name: String,
     #[command(flatten)]
     sizes: Sizes,
+    #[command(flatten)]
+    registry: Registry,
     /// Print JSON instead of a table
     #[arg(long)]
     json: bool,
@@ -26,14 +29,32 @@ struct Shown {
     #[serde(flatten)]
     summary: Summary,
     layers: Vec<Row>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trained: Option<Entry>,
 }
 
 pub(super) fn run(args: Args) -> Result<()> {
-    let found = find(&args.name)?;
-    let (summary, network) = summary(found, args.sizes.or(found.default))?;
+    let entries = registry::entries(args.registry.registry.as_deref())?;
+    let trained = entries.iter().find(|e| e.name == args.name);
+    let (found, config) = match trained {
+        Some(entry) => {
+            ensure!(
+                !args.sizes.any(),
+                "{:?} is trained: its sizes are fixed",
+                args.name
+            );
+            (find(&entry.architecture, &entries)?, entry.config)
+        }
+        None => {
+            let found = find(&args.name, &entries)?;
+            (found, args.sizes.or(found.default))
+        }
+    };
+    let (summary, network) = summary(found, config)?;
     let shown = Shown {
         summary,
         layers: rows(&network)?,
+        trained: trained.cloned(),
     };
     let text = if args.json {
         serde_json::to_string_pretty(&shown)? + "\n"
@@ -95,5 +116,34 @@ fn render(shown: &Shown) -> String {
         table::bytes(s.bytes.t2),
         table::bytes(s.bytes.n12)
     );
+    if let Some(e) = &shown.trained {
+        let images = table::grouped(e.images);
+        let place = if e.is_built_in() { ", built in" } else { "" };
+        let _ = writeln!(
+            out,
+            "\n{}, version {}: {} weights, {} activations\n  \
+             top 1       {:.2}% of {images} held-out images of {}\n  \
+             file        {}, {} bytes{place}\n  \
+             sha256      {}\n  \
+             licence     {}\n  \
+             source      {}\n  \
+             command     {}",
+            e.name,
+            e.version,
+            e.weights.name(),
+            e.activations.name(),
+            e.accuracy,
+            e.dataset,
+            e.file.display(),
+            table::grouped(e.bytes),
+            e.sha256,
+            e.licence,
+            e.source,
+            e.command
+        );
+        if let Some(checkpoint) = &e.checkpoint {
+            let _ = writeln!(out, "  checkpoint  {checkpoint}");
+        }
+    }
     out
 }
