@@ -131,7 +131,7 @@ pub struct Product {
 
 impl Product {
     /// Whether the codec can hold a layer's weights: `n12` needs an even number
-    /// of input channels.
+    /// of input channels, `n34` a multiple of four.
     pub fn fits(layer: &Layer, codec: Codec) -> bool {
         codec.packed_len(&matrix(layer)).is_some()
     }
@@ -312,6 +312,12 @@ fn trits(matrix: &Matrix, codec: Codec) -> Option<Vec<i8>> {
                 [0, b] => [0, if b == 0 { 1 } else { b }],
                 [a, _] => [a, 0],
             };
+        }
+    }
+    if codec == Codec::N34 {
+        for (i, four) in trits.as_chunks_mut::<4>().0.iter_mut().enumerate() {
+            *four = four.map(|t| if t == 0 { 1 } else { t });
+            four[i % 4] = 0;
         }
     }
     codec.holds_trits(matrix, &trits).then_some(trits)

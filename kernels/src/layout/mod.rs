@@ -11,16 +11,16 @@ pub(crate) mod dense_f16;
 pub(crate) mod dense_f32;
 pub(crate) mod dense_i8;
 pub(crate) mod n12;
+pub(crate) mod n34;
 pub(crate) mod t2;
 pub(crate) mod t5;
 
 /// Outputs of a block: what one panel holds side by side.
 pub(crate) const BLOCK: usize = 16;
-/// Bytes of a ternary panel.
+/// Bytes of a ternary panel; of `n34`, those of its nibbles.
 pub(crate) const PANEL_BYTES: usize = 64;
 
-/// How a weight array is stored. The codes are those of the file format; 6
-/// (`n34`) is reserved.
+/// How a weight array is stored. The codes are those of the file format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum Codec {
@@ -37,6 +37,8 @@ pub enum Codec {
     /// Ternary, exactly one non-zero in each pair of input channels, 1.0 bit a
     /// weight.
     N12 = 5,
+    /// Ternary, exactly one zero in each four input channels, 1.25 bits a weight.
+    N34 = 6,
     /// i8 panels of 16 outputs.
     I8 = 7,
 }
@@ -82,13 +84,14 @@ impl Matrix {
 
 impl Codec {
     /// Every codec of this version, in code order.
-    pub const ALL: [Codec; 7] = [
+    pub const ALL: [Codec; 8] = [
         Codec::Plain,
         Codec::F32,
         Codec::F16,
         Codec::T2,
         Codec::T5,
         Codec::N12,
+        Codec::N34,
         Codec::I8,
     ];
 
@@ -106,13 +109,14 @@ impl Codec {
             Codec::T2 => "t2",
             Codec::T5 => "t5",
             Codec::N12 => "n12",
+            Codec::N34 => "n34",
             Codec::I8 => "i8",
         }
     }
 
     /// Whether the codec holds trits rather than numbers.
     pub const fn is_ternary(self) -> bool {
-        matches!(self, Codec::T2 | Codec::T5 | Codec::N12)
+        matches!(self, Codec::T2 | Codec::T5 | Codec::N12 | Codec::N34)
     }
 
     /// The largest magnitude that a kernel multiplies with where the codec holds
@@ -121,7 +125,7 @@ impl Codec {
     pub const fn largest(self) -> Option<usize> {
         match self {
             Codec::T2 | Codec::T5 => Some(2),
-            Codec::N12 => Some(1),
+            Codec::N12 | Codec::N34 => Some(1),
             Codec::I8 => Some(128),
             Codec::Plain | Codec::F32 | Codec::F16 => None,
         }
@@ -129,7 +133,8 @@ impl Codec {
 
     /// Whether the codec can hold these trits, in the order of
     /// [`pack_i8`](Self::pack_i8): any for `t2` and `t5`; for `n12` the channels
-    /// of a group must be even and exactly one of each pair not zero.
+    /// of a group must be even and exactly one of each pair not zero; for `n34`
+    /// they must be a multiple of four and exactly one of each four zero.
     pub fn holds_trits(self, matrix: &Matrix, trits: &[i8]) -> bool {
         match self {
             Codec::T2 | Codec::T5 => true,
@@ -139,12 +144,20 @@ impl Codec {
                     && rest.is_empty()
                     && pairs.iter().all(|[a, b]| (*a == 0) != (*b == 0))
             }
+            Codec::N34 => {
+                let (fours, rest) = trits.as_chunks::<4>();
+                let zeros = |four: &[i8; 4]| four.iter().filter(|t| **t == 0).count();
+                matrix.channels.is_multiple_of(4)
+                    && rest.is_empty()
+                    && fours.iter().all(|four| zeros(four) == 1)
+            }
             _ => false,
         }
     }
 
-    /// Bytes of a packed array; `None` where that overflows, for `Plain`, and for
-    /// `N12` with an odd number of channels.
+    /// Bytes of a packed array; `None` where that overflows, for `Plain`, for
+    /// `N12` with an odd number of channels, and for `N34` where they are no
+    /// multiple of four.
     pub fn packed_len(self, matrix: &Matrix) -> Option<usize> {
         self.block_len(matrix)?
             .checked_mul(matrix.blocks())?
@@ -161,6 +174,7 @@ impl Codec {
             Codec::T2 => t2::block_len(taps, channels),
             Codec::T5 => t5::block_len(taps, channels),
             Codec::N12 => n12::block_len(taps, channels),
+            Codec::N34 => n34::block_len(taps, channels),
             Codec::I8 => dense_i8::block_len(taps, channels),
         }
     }
@@ -174,6 +188,7 @@ impl Codec {
             Codec::T2 => (t2::ZEROS, t2::set_code),
             Codec::T5 => (t5::ZEROS, t5::set_code),
             Codec::N12 => (0, n12::set_code),
+            Codec::N34 => (0, n34::set_code),
             Codec::I8 => (0, |block, k, output, code| {
                 dense_i8::set_value(block, k, output, code as i8 - 1);
             }),
@@ -190,7 +205,9 @@ impl Codec {
         }
         out.fill(filler);
         let stride = self.tap_stride(matrix);
-        for at in matrix.positions() {
+        // The signs of `n34` need the zero, which may come behind them.
+        let passes = if self == Codec::N34 { 2 } else { 1 };
+        for at in (0..passes).flat_map(|_| matrix.positions()) {
             let block = &mut out[at.block * block_len..][..block_len];
             let k = at.tap * stride + at.channel;
             set_code(block, k, at.output, values[at.index].wrapping_add(1) as u8);
@@ -206,10 +223,11 @@ impl Codec {
         bytes: &[u8],
         values: &mut [i8],
     ) -> Result<(), Invalid> {
-        let (code, filler, axis): (GetCode, [u8; 2], usize) = match self {
-            Codec::T2 => (t2::code, [1, 1], t2::PANEL_K),
-            Codec::T5 => (t5::code, [1, 1], t5::PANEL_K),
-            Codec::N12 => (n12::code, [2, 1], n12::PANEL_K),
+        let (code, filler): (GetCode, [u8; 4]) = match self {
+            Codec::T2 => (t2::code, [1; 4]),
+            Codec::T5 => (t5::code, [1; 4]),
+            Codec::N12 => (n12::code, [2, 1, 2, 1]),
+            Codec::N34 => (n34::code, [1, 2, 2, 2]),
             Codec::I8 => {
                 let block_len = self.check(matrix, values.len(), bytes.len())?;
                 for at in matrix.positions() {
@@ -224,7 +242,8 @@ impl Codec {
         let block_len = self.check(matrix, values.len(), bytes.len())?;
         let stride = self.tap_stride(matrix);
         if block_len > 0 {
-            let k_len = block_len / PANEL_BYTES * axis;
+            let (panel_k, panel_bytes) = self.panel();
+            let k_len = block_len / panel_bytes * panel_k;
             for (i, block) in bytes.chunks_exact(block_len).enumerate() {
                 let outputs = matrix.outputs - i % matrix.blocks() * BLOCK;
                 for (k, output) in (0..k_len).flat_map(|k| (0..BLOCK).map(move |o| (k, o))) {
@@ -232,7 +251,7 @@ impl Codec {
                     let is_filler = k >= matrix.taps * stride
                         || k % stride >= matrix.channels
                         || output >= outputs;
-                    if code > 2 || is_filler && code != filler[k % 2] {
+                    if code > 2 || is_filler && code != filler[k % 4] {
                         return Err(Invalid);
                     }
                 }
@@ -244,6 +263,18 @@ impl Codec {
             values[at.index] = code(block, k, at.output) as i8 - 1;
         }
         Ok(())
+    }
+
+    /// k values and bytes of a ternary codec's panel; those of `t2` for another
+    /// codec.
+    #[inline(always)]
+    pub(crate) const fn panel(self) -> (usize, usize) {
+        match self {
+            Codec::T5 => (t5::PANEL_K, PANEL_BYTES),
+            Codec::N12 => (n12::PANEL_K, PANEL_BYTES),
+            Codec::N34 => (n34::PANEL_K, n34::PANEL_BYTES),
+            _ => (t2::PANEL_K, PANEL_BYTES),
+        }
     }
 
     /// Distance between taps on the codec's k axis.
@@ -346,6 +377,7 @@ impl<'a> Block<'a> {
             Codec::T2 => t2::row(self.bytes, k),
             Codec::T5 => t5::row(self.bytes, k),
             Codec::N12 => n12::row(self.bytes, k),
+            Codec::N34 => n34::row(self.bytes, k),
             Codec::I8 => return each(dense_i8::row(self.bytes, k), i16::from),
             _ => [1; BLOCK],
         };

@@ -4,7 +4,7 @@ use bitvec::prelude::*;
 use std::vec;
 use std::vec::Vec;
 
-const TERNARY: [Codec; 3] = [Codec::T2, Codec::T5, Codec::N12];
+const TERNARY: [Codec; 4] = [Codec::T2, Codec::T5, Codec::N12, Codec::N34];
 
 /// Random weights that an integer codec holds.
 fn integers(codec: Codec, len: usize, rng: &mut Rng) -> Vec<i8> {
@@ -52,7 +52,12 @@ fn what_was_packed_unpacks() {
     let mut rng = Rng::new(1);
     for m in shapes() {
         for codec in TERNARY.into_iter().chain([Codec::I8]) {
-            if codec == Codec::N12 && m.channels % 2 == 1 {
+            let apart = match codec {
+                Codec::N12 => 2,
+                Codec::N34 => 4,
+                _ => 1,
+            };
+            if m.channels % apart > 0 {
                 assert_eq!(codec.packed_len(&m), None);
                 continue;
             }
@@ -167,6 +172,71 @@ fn n12_takes_one_of_each_pair_only() {
 }
 
 #[test]
+fn n34_fours_lie_where_the_specification_says() {
+    let mut rng = Rng::new(5);
+    for m in shapes().into_iter().filter(|m| m.channels % 4 == 0) {
+        let trits = integers(Codec::N34, m.len().unwrap(), &mut rng);
+        let bytes = pack(Codec::N34, &m, &trits);
+        let bits = bytes.view_bits::<Lsb0>();
+        let blocks = m.outputs.div_ceil(16);
+        let tap_len = m.channels.div_ceil(16) * 16;
+        let panels = (m.taps * tap_len).div_ceil(32);
+        assert_eq!(bytes.len(), m.groups * blocks * panels * 80);
+        let mut expected = bitvec![u8, Lsb0; 0; bits.len()];
+        let fours = trits.as_chunks::<4>().0;
+        for ([g, o, t, c], four) in coordinates(&m).step_by(4).zip(fours) {
+            let k = t * tap_len + c;
+            let panel = ((g * blocks + o / 16) * panels + k / 32) * 80;
+            let (four_of_panel, o) = (k % 32 / 4, o % 16);
+            let nibble = (panel + 4 * o + four_of_panel / 2) * 8 + four_of_panel % 2 * 4;
+            let place = four.iter().position(|t| *t == 0).unwrap();
+            let negative = |d: usize| four[(place + d) % 4] < 0;
+            expected.set(nibble, negative(1));
+            expected.set(nibble + 1, negative(2));
+            expected[nibble + 2..nibble + 4].store_le(place as u8);
+            expected.set((panel + 64 + o) * 8 + four_of_panel, negative(3));
+        }
+        assert_eq!(bits, expected, "{m:?}");
+    }
+}
+
+#[test]
+fn n34_takes_three_of_each_four_only() {
+    let m = matrix(1, 2, 1, 8);
+    let mut out = vec![0xff; Codec::N34.packed_len(&m).unwrap()];
+    // Output 1: the zero at 2, the signs of 3, 0 and 1; the zero at 3, those of 0, 1 and 2.
+    let trits = [0, 1, 1, 1, 1, 0, 1, 1, 1, -1, 0, -1, -1, 1, -1, 0];
+    assert_eq!(Codec::N34.pack_i8(&m, &trits, &mut out), Ok(()));
+    let mut expected = vec![0; 80];
+    (expected[0], expected[4], expected[65]) = (0b0100_0000, 0b1101_1001, 0b11);
+    assert_eq!(out, expected);
+    for (at, wrong) in [(0, 1), (0, -1), (1, 0), (3, 2), (3, -2)] {
+        let mut trits = trits;
+        trits[at] = wrong;
+        assert_eq!(Codec::N34.pack_i8(&m, &trits, &mut out), Err(Invalid));
+    }
+    // Every code is valid; filler, which the test's four bytes and two signs of each
+    // output do not reach, is 0.
+    let mut back = [0; 16];
+    for at in 0..out.len() {
+        for value in 1..=255u8 {
+            let mut bytes = vec![0; out.len()];
+            bytes[at] = value;
+            let inside = match at {
+                0 | 4 => true,
+                64 | 65 => value < 4,
+                _ => false,
+            };
+            let unpacked = Codec::N34.unpack_i8(&m, &bytes, &mut back);
+            assert_eq!(unpacked.is_ok(), inside, "byte {at} = {value}");
+            if inside {
+                assert_eq!(pack(Codec::N34, &m, &back), bytes);
+            }
+        }
+    }
+}
+
+#[test]
 fn dense_rows_lie_where_the_specification_says() {
     let mut rng = Rng::new(4);
     for m in shapes() {
@@ -267,7 +337,7 @@ fn lengths_that_do_not_fit_are_refused() {
     let m = matrix(2, 17, 9, 3);
     let len = m.len().unwrap();
     for codec in Codec::ALL {
-        if codec == Codec::N12 {
+        if matches!(codec, Codec::N12 | Codec::N34) {
             continue;
         }
         let Some(packed) = codec.packed_len(&m) else {
@@ -322,7 +392,7 @@ fn sizes_that_overflow_have_no_length() {
             }
         }
         // Nothing to store, whatever the other sides are.
-        let empty = matrix(0, 1, 1, 2);
+        let empty = matrix(0, 1, 1, 4);
         let expected = (codec != Codec::Plain).then_some(0);
         assert_eq!(codec.packed_len(&empty), expected);
     }

@@ -42,7 +42,7 @@ impl Case {
         let matrix = family.matrix(&shape);
         let outputs = shape.out_channels;
         let len = matrix.len().unwrap();
-        // As the compiler does where channels make no pairs or sums go too deep.
+        // As the compiler does where channels make no pairs or fours or sums go too deep.
         let fits =
             codec.packed_len(&matrix).is_some() && matrix.taps * matrix.channels <= max_k(x, codec);
         let codec = if fits { codec } else { Codec::T2 };

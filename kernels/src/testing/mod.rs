@@ -68,6 +68,14 @@ pub(crate) fn integers(codec: Codec, len: usize, rng: &mut Rng) -> Vec<i8> {
             }
             pairs.into_flattened()
         }
+        Codec::N34 => {
+            let mut fours = vec![[0; 4]; len / 4];
+            for four in &mut fours {
+                *four = core::array::from_fn(|_| rng.pick(&[-1, 1]));
+                four[rng.below(4)] = 0;
+            }
+            fours.into_flattened()
+        }
         _ => rng.trits(len),
     }
 }

@@ -108,7 +108,6 @@ impl Tensor {
         };
         let codec = match Codec::from_code(b[Self::CODEC]) {
             Some(codec) => codec,
-            None if matches!(b[Self::CODEC], 5 | 6) => return Err(Error::Unsupported),
             None => return Err(Error::Malformed),
         };
         if b[Self::DYNAMIC] != 0

@@ -29,12 +29,12 @@ fn i8(dims: &[usize]) -> Operand {
 fn weights(dims: &[usize], codec: Codec, matrix: Matrix) -> Operand {
     let outputs = matrix.groups * matrix.outputs;
     let scales = codec.is_ternary().then(|| vec![0.5; outputs]);
-    Operand::weights(
-        &Array::f32(dims, |i| (i % 3) as f64 - 1.0),
-        codec,
-        matrix,
-        scales,
-    )
+    let trit = |i: usize| match codec {
+        Codec::N12 => [0.0, 1.0, -1.0, 0.0][i % 4],
+        Codec::N34 => [-1.0, 1.0, 0.0, 1.0][i % 4],
+        _ => (i % 3) as f64 - 1.0,
+    };
+    Operand::weights(&Array::f32(dims, trit), codec, matrix, scales)
 }
 
 /// At least one case of every op.
@@ -60,7 +60,8 @@ fn examples() -> Vec<Case> {
         channels: 4,
     };
     let (x, y) = ([1, 5, 4, 8], [1, 3, 3, 6]);
-    for codec in [Codec::F32, Codec::F16, Codec::T2, Codec::T5] {
+    use Codec::{F16, F32, N12, N34, T2, T5};
+    for codec in [F32, F16, T2, T5, N12, N34] {
         let w = weights(&[6, 3, 2, 4], codec, matrix);
         add(conv.into(), &[f32(&x), w, f32(&[6]), f32(&y)], f32(&y));
     }

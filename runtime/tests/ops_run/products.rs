@@ -53,7 +53,17 @@ impl Setup {
         matrix: Matrix,
         y_dims: &[usize],
     ) -> Setup {
-        let codec = r.pick(&[Codec::F32, Codec::F16, Codec::T2, Codec::T5]);
+        let codecs = [
+            Codec::F32,
+            Codec::F16,
+            Codec::T2,
+            Codec::T5,
+            Codec::N12,
+            Codec::N34,
+        ];
+        // Channels that make no pairs or fours are packed as the compiler does.
+        let codec = r.pick(&codecs);
+        let codec = codec.packed_len(&matrix).map_or(Codec::T2, |_| codec);
         let draw = |r: &mut Random, dims: &[usize], dtype: DType| match dtype {
             DType::F32 => Operand::of(Array::f32(dims, |_| r.real())),
             _ => {
@@ -80,7 +90,22 @@ impl Setup {
         let outputs = matrix.groups * matrix.outputs;
         let w = if codec.is_ternary() {
             let scales: Vec<f32> = (0..outputs).map(|_| 0.5 + r.real() as f32 / 4.0).collect();
-            let trits = Array::f32(w_dims, |_| r.integer(1));
+            let apart = match codec {
+                Codec::N12 => 2,
+                Codec::N34 => 4,
+                _ => 1,
+            };
+            let mut place = 0;
+            let trits = Array::f32(w_dims, |i| {
+                if i % apart == 0 {
+                    place = r.pick(&[0, 1, 2, 3]) % apart;
+                }
+                match (codec, i % apart == place) {
+                    (Codec::N12, true) | (Codec::N34, false) => r.pick(&[-1.0, 1.0]),
+                    (Codec::N12, false) | (Codec::N34, true) => 0.0,
+                    _ => r.integer(1),
+                }
+            });
             Operand::weights(&trits, codec, matrix, r.chance(80).then_some(scales))
         } else {
             // Multiples of 1/16 are exact in f16.

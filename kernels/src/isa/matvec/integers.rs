@@ -3,6 +3,7 @@
 //! - t2 and t5: each 2-bit field or digit of a panel's 64 bytes is a *quad*, four
 //!   consecutive k of 16 outputs, which is multiplied with four activations. As
 //!   codes are trits plus one, the sum of the activations is taken off at the end.
+//! - n34: the same with the nibbles of a panel's first 64 bytes as quads.
 //! - n12: the four bytes of an output each hold one pair of every field, so a
 //!   16-byte table has the four values of four pairs, and a look-up replaces a
 //!   pair by its weighted activation.
@@ -12,7 +13,7 @@
 
 use super::{Kernel, Lanes, Tile, all, fours};
 use crate::Codec;
-use crate::layout::{BLOCK, PANEL_BYTES, n12, t2, t5};
+use crate::layout::{BLOCK, PANEL_BYTES, n12, n34, t2};
 use crate::product::matvec::{STRIDE, Strip};
 use core::marker::PhantomData;
 
@@ -62,8 +63,10 @@ impl<V: Lanes, M: Multiply<V>> Kernel for Integers<V, M> {
     fn prepared(codec: Codec, k: usize) -> Option<usize> {
         let taps = k.checked_next_multiple_of(t2::TAP_UNIT)?;
         let len = match codec {
-            Codec::T2 => (taps / 4).checked_mul(M::UNIT)?,
-            Codec::T5 => (taps.checked_next_multiple_of(t5::PANEL_K)? / 4).checked_mul(M::UNIT)?,
+            Codec::T2 | Codec::T5 | Codec::N34 => {
+                let filled = taps.checked_next_multiple_of(codec.panel().0)?;
+                (filled / 4).checked_mul(M::UNIT)?
+            }
             Codec::N12 => (taps.checked_next_multiple_of(n12::PANEL_K)? / n12::PANEL_K)
                 .checked_mul(FIELDS * M::PLANES * TABLE)?,
             _ => return None,
@@ -97,6 +100,7 @@ impl<V: Lanes, M: Multiply<V>> Kernel for Integers<V, M> {
                 Codec::T2 => all::<V, Panels<M, Codes<4>>>(strip, sums),
                 Codec::T5 => all::<V, Panels<M, Codes<5>>>(strip, sums),
                 Codec::N12 => all::<V, Panels<M, Pairs>>(strip, sums),
+                Codec::N34 => all::<V, Panels<M, Fours>>(strip, sums),
                 _ => {}
             }
         }
@@ -153,6 +157,8 @@ fn tables<V: Lanes, M: Multiply<V>>(x: &[M::X], to: &mut [u8]) {
 ///
 /// Safety of all functions: as for [`Lanes`].
 trait Panel<V: Lanes, M: Multiply<V>> {
+    /// Bytes of the panel, the first 64 of which are four of every output.
+    const BYTES: usize = PANEL_BYTES;
     /// Bytes of a row's activations.
     const X: usize;
     /// Quads that it adds to a sum.
@@ -160,8 +166,8 @@ trait Panel<V: Lanes, M: Multiply<V>> {
     /// What is the same for every row.
     type Decoded: Copy;
 
-    /// Decodes a register of the panel.
-    unsafe fn decode(bytes: V::I) -> Self::Decoded;
+    /// Decodes register `part` of the panel.
+    unsafe fn decode(panel: *const u8, part: usize) -> Self::Decoded;
     /// Adds the products with a row's activations.
     unsafe fn add(sum: M::Sum, weights: Self::Decoded, x: *const u8) -> M::Sum;
 }
@@ -175,27 +181,54 @@ impl<V: Lanes, M: Multiply<V>, const N: usize> Panel<V, M> for Codes<N> {
     type Decoded = [V::I; N];
 
     #[inline(always)]
-    unsafe fn decode(bytes: V::I) -> [V::I; N] {
-        let mut quads = [bytes; N];
+    unsafe fn decode(panel: *const u8, part: usize) -> [V::I; N] {
         // SAFETY: the caller's promise.
         unsafe {
+            let bytes = load::<V>(panel, part);
+            let mut quads = [bytes; N];
             if N == 4 {
                 put(&mut quads, fields::<V>(bytes));
             } else {
                 put(&mut quads, digits::<V>(bytes));
             }
+            quads
         }
-        quads
     }
 
     #[inline(always)]
-    unsafe fn add(mut sum: M::Sum, quads: [V::I; N], x: *const u8) -> M::Sum {
-        for (i, codes) in quads.into_iter().enumerate() {
-            // SAFETY: the caller's promise; x has as many quads.
-            sum = unsafe { M::add(sum, codes, x.add(i * M::UNIT)) };
-        }
-        sum
+    unsafe fn add(sum: M::Sum, quads: [V::I; N], x: *const u8) -> M::Sum {
+        // SAFETY: the caller's promise.
+        unsafe { multiply::<V, M, N>(sum, quads, x) }
     }
+}
+
+/// Adds the products of quads with a row's activations, of which there are as many.
+///
+/// # Safety
+///
+/// As for [`Lanes`].
+#[inline(always)]
+unsafe fn multiply<V: Lanes, M: Multiply<V>, const N: usize>(
+    mut sum: M::Sum,
+    quads: [V::I; N],
+    x: *const u8,
+) -> M::Sum {
+    for (i, codes) in quads.into_iter().enumerate() {
+        // SAFETY: the caller's promise.
+        sum = unsafe { M::add(sum, codes, x.add(i * M::UNIT)) };
+    }
+    sum
+}
+
+/// Register `part` of the first 64 bytes of a panel.
+///
+/// # Safety
+///
+/// As for [`Lanes`].
+#[inline(always)]
+unsafe fn load<V: Lanes>(panel: *const u8, part: usize) -> V::I {
+    // SAFETY: the caller's promise.
+    unsafe { V::load(panel.add(part * PANEL_BYTES / V::PARTS)) }
 }
 
 #[inline(always)]
@@ -259,9 +292,10 @@ impl<V: Lanes, M: Multiply<V>> Panel<V, M> for Pairs {
     type Decoded = [V::I; FIELDS];
 
     #[inline(always)]
-    unsafe fn decode(bytes: V::I) -> [V::I; FIELDS] {
+    unsafe fn decode(panel: *const u8, part: usize) -> [V::I; FIELDS] {
         // SAFETY: the caller's promise.
         unsafe {
+            let bytes = load::<V>(panel, part);
             let pairs = fours::<V>([0x33; 4]);
             let lower = fours::<V>([0x0f; 4]);
             // A place in both halves of each byte.
@@ -287,6 +321,66 @@ impl<V: Lanes, M: Multiply<V>> Panel<V, M> for Pairs {
     }
 }
 
+/// The nibbles of n34: four weights of an output each, and a third sign.
+enum Fours {}
+
+/// Quads of an n34 panel.
+const NIBBLES: usize = n34::PANEL_K / 4;
+
+impl<V: Lanes, M: Multiply<V>> Panel<V, M> for Fours {
+    const BYTES: usize = n34::PANEL_BYTES;
+    const X: usize = NIBBLES * M::UNIT;
+    const QUADS: usize = NIBBLES;
+    type Decoded = [V::I; NIBBLES];
+
+    #[inline(always)]
+    unsafe fn decode(panel: *const u8, part: usize) -> [V::I; NIBBLES] {
+        /// Of every output the last of its four bytes, in its 16 bytes; four times.
+        const LAST: [u8; 16] = [3, 3, 3, 3, 7, 7, 7, 7, 11, 11, 11, 11, 15, 15, 15, 15];
+        /// The output of each byte.
+        const OUTPUT: [u8; PANEL_BYTES] = {
+            let (mut output, mut i) = ([0; PANEL_BYTES], 0);
+            while i < PANEL_BYTES {
+                output[i] = (i / (PANEL_BYTES / BLOCK)) as u8;
+                i += 1;
+            }
+            output
+        };
+        // SAFETY: the caller's promise; 16 bytes each, and 64.
+        unsafe {
+            let bytes = load::<V>(panel, part);
+            let codes = V::table(n34::CODES.as_ptr());
+            let third = V::table(n34::THIRD.as_ptr());
+            let nibble = fours::<V>([15; 4]);
+            let upper = fours::<V>([0x80; 4]);
+            let turns = fours::<V>(n34::TURNS.map(|turn| 4 * turn));
+            // The uppermost bit of each byte is the sign of the nibble in turn, from the
+            // last on; a look-up gives 0 where it is set.
+            let plane = V::table(panel.add(n34::SIGNS));
+            let mut signs = V::look_up(plane, load::<V>(OUTPUT.as_ptr(), part));
+            let mut select = V::table(LAST.as_ptr());
+            let mut quads = [bytes; NIBBLES];
+            for two in quads.as_chunks_mut::<2>().0.iter_mut().rev() {
+                let byte = V::look_up(bytes, select);
+                for (quad, index) in two.iter_mut().zip([byte, V::right_16::<4>(byte)]).rev() {
+                    let index = V::and(V::add_8(index, turns), nibble);
+                    let signed = V::or(index, V::and(signs, upper));
+                    *quad = V::or(V::look_up(codes, index), V::look_up(third, signed));
+                    signs = V::add_8(signs, signs);
+                }
+                select = V::sub_8(select, fours::<V>([1; 4]));
+            }
+            quads
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn add(sum: M::Sum, quads: [V::I; NIBBLES], x: *const u8) -> M::Sum {
+        // SAFETY: the caller's promise.
+        unsafe { multiply::<V, M, NIBBLES>(sum, quads, x) }
+    }
+}
+
 /// Sums of panels.
 struct Panels<M, P>(PhantomData<(M, P)>);
 
@@ -299,19 +393,19 @@ impl<V: Lanes, M: Multiply<V>, P: Panel<V, M>> Tile<V> for Panels<M, P> {
         sums: *mut f32,
     ) {
         let chunk = (M::NARROW / P::QUADS).max(1);
-        let panels = strip.block_len / PANEL_BYTES;
+        let panels = strip.block_len / P::BYTES;
         let weights = strip.weights.as_ptr().wrapping_add(block * strip.block_len);
         let x = strip.x.as_ptr().wrapping_add(row * strip.row_len);
         let mut done = 0;
-        // SAFETY: the caller's promises: a block has panels of 64 bytes, a row
-        // activations for each, to the end of the function.
+        // SAFETY: the caller's promises: a block has panels, a row activations for
+        // each, to the end of the function.
         unsafe {
             let mut wide = [[V::parts(fours::<V>([0; 4])); R]; B];
             while done < panels {
                 let end = panels.min(done.saturating_add(chunk));
                 let mut sum = [[V::parts(M::zero()); R]; B];
                 for panel in done..end {
-                    let at = panel * PANEL_BYTES;
+                    let at = panel * P::BYTES;
                     // At a block's end, go on with the block that comes next in
                     // the same stream.
                     let ahead = if at + AHEAD < strip.block_len {
@@ -323,8 +417,7 @@ impl<V: Lanes, M: Multiply<V>, P: Panel<V, M>> Tile<V> for Panels<M, P> {
                         let from = weights.wrapping_add(b * strip.block_len);
                         V::fetch(from.wrapping_add(ahead));
                         for part in 0..V::PARTS {
-                            let bytes = V::load(from.add(at + part * PANEL_BYTES / V::PARTS));
-                            let decoded = P::decode(bytes);
+                            let decoded = P::decode(from.add(at), part);
                             for r in 0..R {
                                 let x = x.add(r * strip.row_len + HEAD + panel * P::X);
                                 sum[b][r][part] = P::add(sum[b][r][part], decoded, x);

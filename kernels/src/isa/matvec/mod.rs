@@ -7,7 +7,7 @@
 //! ```text
 //! for each ROWS rows, each BLOCKS blocks of 16 outputs:    // sums stay in registers
 //!     for each panel of k:
-//!         for each block: read 64 bytes of weights, add their products with each row
+//!         for each block: read a panel of weights, add their products with each row
 //! ```
 //!
 //! Blocks lie far from each other, so that memory sees as many streams as there
@@ -55,7 +55,7 @@ pub(crate) trait Lanes {
     /// 16 bytes, again and again.
     unsafe fn table(from: *const u8) -> Self::I;
     /// `table[index]` for every byte of an index below 16, of the 16 bytes in
-    /// which it is.
+    /// which it is; 0 from 128 on.
     unsafe fn look_up(table: Self::I, index: Self::I) -> Self::I;
     /// `a & b`.
     unsafe fn and(a: Self::I, b: Self::I) -> Self::I;

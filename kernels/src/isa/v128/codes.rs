@@ -1,12 +1,12 @@
 //! Ternary codes out of packed panels, 64 at a time.
 //!
 //! A *quad* is four consecutive k of 16 outputs: the same field (t2) or digit
-//! (t5) of the 64 bytes of a panel, or one nibble (n12) of 16 of them. Byte `4 *
-//! o + j` is trit plus one of output `o` at the quad's k number `j`.
+//! (t5) of the 64 bytes of a panel, or one nibble (n12, n34) of 16 of them. Byte
+//! `4 * o + j` is trit plus one of output `o` at the quad's k number `j`.
 
 use super::{QUARTERS, Registers, fours};
 use crate::Codec;
-use crate::layout::{PANEL_BYTES, n12, t2, t5};
+use crate::layout::{PANEL_BYTES, n12, n34};
 
 /// Four outputs in each register.
 pub(crate) type Quad<V> = [<V as Registers>::I; QUARTERS];
@@ -33,15 +33,10 @@ impl<'a, V: Registers> Quads<'a, V> {
     /// As for [`Registers`], here and below.
     #[inline(always)]
     pub(crate) unsafe fn new(codec: Codec, block: &'a [u8]) -> Self {
-        let k = match codec {
-            Codec::T5 => t5::PANEL_K,
-            Codec::N12 => n12::PANEL_K,
-            _ => t2::PANEL_K,
-        };
         Quads {
             codec,
             block,
-            count: k / 4,
+            count: codec.panel().0 / 4,
             panel: usize::MAX,
             // SAFETY: the caller's promise.
             quads: [[unsafe { fours::<V>([1; 4]) }; QUARTERS]; MOST],
@@ -55,13 +50,19 @@ impl<'a, V: Registers> Quads<'a, V> {
         let (panel, i) = (index / self.count, index % self.count);
         if panel != self.panel {
             self.panel = panel;
+            let (_, len) = self.codec.panel();
+            let from = &self.block[panel * len..][..len];
             // SAFETY: the caller's promise.
             unsafe {
-                for (quarter, bytes) in load::<V>(self.block, panel).into_iter().enumerate() {
+                for (quarter, bytes) in load::<V>(from, 0).into_iter().enumerate() {
                     match self.codec {
                         Codec::T2 => self.put(quarter, fields::<V>(bytes)),
                         Codec::T5 => self.put(quarter, digits::<V>(bytes)),
                         Codec::N12 => self.put(quarter, pairs::<V>(bytes)),
+                        Codec::N34 => {
+                            let signs = from[n34::SIGNS + 4 * quarter..].first_chunk();
+                            self.put(quarter, nibbles::<V>(bytes, signs.unwrap_or(&[0; 4])));
+                        }
                         _ => {}
                     }
                 }
@@ -181,6 +182,45 @@ unsafe fn pairs<V: Registers>(bytes: V::I) -> [V::I; MOST] {
     }
 }
 
+/// The nibbles of a quarter of an n34 panel, in k order: four weights of every output
+/// each, with the outputs' third signs.
+///
+/// # Safety
+///
+/// As for [`Registers`].
+#[inline(always)]
+unsafe fn nibbles<V: Registers>(bytes: V::I, signs: &[u8; 4]) -> [V::I; MOST] {
+    /// Bytes 0 to 3, four times each.
+    const OUTPUTS: [u8; 16] = [0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3];
+    /// The last byte of every output, four times.
+    const LAST: [u8; 16] = [3, 3, 3, 3, 7, 7, 7, 7, 11, 11, 11, 11, 15, 15, 15, 15];
+    // SAFETY: the caller's promise; 16 bytes each.
+    unsafe {
+        let codes = V::load(n34::CODES.as_ptr());
+        let third = V::load(n34::THIRD.as_ptr());
+        let nibble = fours::<V>([15; 4]);
+        let upper = fours::<V>([0x80; 4]);
+        let turns = fours::<V>(n34::TURNS.map(|turn| 4 * turn));
+        // The uppermost bit of each byte is the sign of the nibble in turn, from the
+        // last on; a look-up gives 0 where it is set.
+        let mut signs = V::look_up(fours::<V>(*signs), V::load(OUTPUTS.as_ptr()));
+        let mut select = V::load(LAST.as_ptr());
+        let mut nibbles = [bytes; MOST];
+        for two in nibbles.as_chunks_mut::<2>().0.iter_mut().rev() {
+            let byte = V::look_up(bytes, select);
+            for (four, index) in two.iter_mut().zip([byte, V::shift_16::<4>(byte)]).rev() {
+                let index = V::and(V::add_8(index, turns), nibble);
+                // Both are apart from each other.
+                let signed = V::xor(index, V::and(signs, upper));
+                *four = V::xor(V::look_up(codes, index), V::look_up(third, signed));
+                signs = V::add_8(signs, signs);
+            }
+            select = V::sub_8(select, fours::<V>([1; 4]));
+        }
+        nibbles
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -201,22 +241,20 @@ mod tests {
         if Caps::detect() == Caps::SCALAR {
             return println!("skipped: this CPU has none of the instruction sets");
         }
-        let bytes: Vec<u8> = (0..=255).collect();
-        for (codec, k) in [
-            (Codec::T2, t2::PANEL_K),
-            (Codec::T5, t5::PANEL_K),
-            (Codec::N12, n12::PANEL_K),
-        ] {
+        for codec in [Codec::T2, Codec::T5, Codec::N12, Codec::N34] {
+            let (k, len) = codec.panel();
+            // 16 panels: those of n34 have every nibble with both third signs.
+            let bytes: Vec<u8> = (0..=255).cycle().take(16 * len).collect();
             let matrix = Matrix {
                 groups: 1,
                 outputs: BLOCK,
                 taps: 1,
-                channels: 4 * k,
+                channels: 16 * k,
             };
             let block = Block::new(codec, &matrix, &bytes);
             // SAFETY: the instruction set was just found.
             let mut quads = unsafe { Quads::<Here>::new(codec, &bytes) };
-            for k in 0..4 * k {
+            for k in 0..16 * k {
                 let expected = block.integers(0, k);
                 // SAFETY: as above.
                 let quad = unsafe { quads.get(k / 4) };

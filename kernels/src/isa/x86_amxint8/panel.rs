@@ -94,7 +94,7 @@ pub(super) fn decode(codec: Codec, matrix: &Matrix, block: &[u8], runs: &Runs, p
     match codec {
         Codec::T2 if channels.is_multiple_of(t2::TAP_UNIT) => sixteens::<T2>(block, runs, panel),
         Codec::N12 if channels.is_multiple_of(t2::TAP_UNIT) => sixteens::<N12>(block, runs, panel),
-        Codec::T2 | Codec::T5 | Codec::N12 if channels.is_multiple_of(STEP) => {
+        Codec::T2 | Codec::T5 | Codec::N12 | Codec::N34 if channels.is_multiple_of(STEP) => {
             quads(codec, block, taps, runs, panel);
         }
         Codec::I8 if channels.is_multiple_of(STEP) => dense(block, taps, runs, panel),

@@ -1,11 +1,11 @@
 //! Ternary codes out of packed panels, 64 at a time.
 //!
 //! A *quad* is four consecutive k of 16 outputs: the same field (t2) or digit
-//! (t5) of the 64 bytes of a panel, or one nibble (n12) of 16 of them. Byte `4 * o + j` is trit plus one of output
-//! `o` at the quad's k number `j`.
+//! (t5) of the 64 bytes of a panel, or one nibble (n12, n34) of 16 of them. Byte
+//! `4 * o + j` is trit plus one of output `o` at the quad's k number `j`.
 
 use crate::Codec;
-use crate::layout::{PANEL_BYTES, n12, t2, t5};
+use crate::layout::n34;
 use core::arch::x86_64::*;
 
 /// Outputs 0..8 and outputs 8..16.
@@ -30,15 +30,10 @@ impl<'a> Quads<'a> {
     #[target_feature(enable = "avx2")]
     #[inline]
     pub(crate) fn new(codec: Codec, block: &'a [u8]) -> Quads<'a> {
-        let k = match codec {
-            Codec::T5 => t5::PANEL_K,
-            Codec::N12 => n12::PANEL_K,
-            _ => t2::PANEL_K,
-        };
         Quads {
             codec,
             block,
-            count: k / 4,
+            count: codec.panel().0 / 4,
             panel: usize::MAX,
             quads: [[_mm256_set1_epi8(1); 2]; MOST],
         }
@@ -52,14 +47,19 @@ impl<'a> Quads<'a> {
         let (panel, i) = (index / self.count, index % self.count);
         if panel != self.panel {
             self.panel = panel;
-            let bytes = &self.block[panel * PANEL_BYTES..][..PANEL_BYTES];
+            let (_, len) = self.codec.panel();
+            let from = &self.block[panel * len..][..len];
             for half in 0..2 {
-                // SAFETY: `bytes` has 64 bytes.
-                let bytes = unsafe { _mm256_loadu_si256(bytes.as_ptr().add(32 * half).cast()) };
+                // SAFETY: a panel has 64 bytes or more.
+                let bytes = unsafe { _mm256_loadu_si256(from.as_ptr().add(32 * half).cast()) };
                 match self.codec {
                     Codec::T2 => self.put(half, fields(bytes)),
                     Codec::T5 => self.put(half, digits(bytes)),
                     Codec::N12 => self.put(half, pairs(bytes)),
+                    Codec::N34 => {
+                        let signs = from[n34::SIGNS + 8 * half..].first_chunk();
+                        self.put(half, fours(bytes, signs.unwrap_or(&[0; 8])));
+                    }
                     _ => {}
                 }
             }
@@ -141,10 +141,51 @@ fn pairs(bytes: __m256i) -> [__m256i; MOST] {
     nibbles
 }
 
+/// The nibbles of half an n34 panel, in k order: four weights of every output each,
+/// with the outputs' third signs.
+#[target_feature(enable = "avx2")]
+#[inline]
+fn fours(bytes: __m256i, signs: &[u8; 8]) -> [__m256i; MOST] {
+    // Of 32 bits, four times the lowest byte.
+    let lane = _mm_setr_epi8(0, 0, 0, 0, 4, 4, 4, 4, 8, 8, 8, 8, 12, 12, 12, 12);
+    let first = _mm256_broadcastsi128_si256(lane);
+    let nibble = _mm256_set1_epi8(15);
+    let upper = _mm256_set1_epi8(-128);
+    let turns = _mm256_set1_epi32(i32::from_le_bytes(n34::TURNS.map(|turn| 4 * turn)));
+    // SAFETY: 16 bytes each, and eight.
+    let (codes, third, signs) = unsafe {
+        (
+            _mm_loadu_si128(n34::CODES.as_ptr().cast()),
+            _mm_loadu_si128(n34::THIRD.as_ptr().cast()),
+            _mm_loadl_epi64(signs.as_ptr().cast()),
+        )
+    };
+    let codes = _mm256_broadcastsi128_si256(codes);
+    let third = _mm256_broadcastsi128_si256(third);
+    // The uppermost bit of each byte is the sign of the nibble in turn, from the last
+    // on; a look-up gives 0 where it is set.
+    let mut signs = _mm256_shuffle_epi8(_mm256_cvtepu8_epi32(signs), first);
+    let mut nibbles = [bytes; MOST];
+    for (i, four) in nibbles.iter_mut().enumerate().rev() {
+        let byte = _mm256_add_epi8(first, _mm256_set1_epi8((i / 2) as i8));
+        let mut index = _mm256_shuffle_epi8(bytes, byte);
+        if i % 2 == 1 {
+            index = _mm256_srli_epi16(index, 4);
+        }
+        let index = _mm256_and_si256(_mm256_add_epi8(index, turns), nibble);
+        let signed = _mm256_or_si256(index, _mm256_and_si256(signs, upper));
+        let plus = _mm256_shuffle_epi8(third, signed);
+        *four = _mm256_or_si256(_mm256_shuffle_epi8(codes, index), plus);
+        signs = _mm256_add_epi8(signs, signs);
+    }
+    nibbles
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Caps;
+    use crate::layout::{BLOCK, Block};
+    use crate::{Caps, Matrix};
     use std::println;
     use std::vec::Vec;
 
@@ -153,33 +194,27 @@ mod tests {
         if !Caps::detect().has(Caps::AVX2) {
             return println!("skipped: this CPU has no AVX2");
         }
-        let bytes: Vec<u8> = (0..=255).collect();
-        for (codec, quads) in [(Codec::T2, 4), (Codec::T5, 5), (Codec::N12, 8)] {
+        for codec in [Codec::T2, Codec::T5, Codec::N12, Codec::N34] {
+            let (k, len) = codec.panel();
+            // 16 panels: those of n34 have every nibble with both third signs.
+            let bytes: Vec<u8> = (0..=255).cycle().take(16 * len).collect();
+            let matrix = Matrix {
+                groups: 1,
+                outputs: BLOCK,
+                taps: 1,
+                channels: 16 * k,
+            };
+            let block = Block::new(codec, &matrix, &bytes);
             // SAFETY: AVX2 was just found.
-            let mut decoded = unsafe { Quads::new(codec, &bytes) };
-            for index in 0..4 * quads {
+            let mut quads = unsafe { Quads::new(codec, &bytes) };
+            for k in 0..16 * k {
+                let expected = block.integers(0, k);
                 // SAFETY: as above.
-                let found = unsafe { decoded.get(index) };
+                let quad = unsafe { quads.get(k / 4) };
                 // SAFETY: both are 64 bytes.
-                let found: [u8; 64] = unsafe { core::mem::transmute(found) };
-                for (at, found) in found.into_iter().enumerate() {
-                    let (panel, i) = (&bytes[index / quads * 64..][..64], (index % quads) as u32);
-                    let expected = match codec {
-                        Codec::T2 => panel[at] >> (2 * i) & 3,
-                        Codec::T5 if i == 4 => panel[at] / 81,
-                        Codec::T5 => panel[at] / 3u8.pow(i) % 3,
-                        _ => {
-                            let k = 4 * i as usize + at % 4;
-                            let pair = panel[at / 4 * 4 + k / 8] >> (k % 8 / 2 * 2) & 3;
-                            match (usize::from(pair & 1) == k % 2, pair & 2) {
-                                (false, _) => 1,
-                                (true, 0) => 2,
-                                (true, _) => 0,
-                            }
-                        }
-                    };
-                    assert_eq!(found, expected, "{codec:?} index {index} at {at}");
-                }
+                let quad: [[u8; 4]; BLOCK] = unsafe { core::mem::transmute(quad) };
+                let found = quad.map(|codes| i16::from(codes[k % 4]) - 1);
+                assert_eq!(found, expected, "{codec:?} at {k}");
             }
         }
     }

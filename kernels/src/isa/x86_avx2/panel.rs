@@ -87,7 +87,7 @@ pub(crate) unsafe fn decode<P: Panel>(
                 }
             }
         }
-        Codec::T2 | Codec::T5 | Codec::N12 => {
+        Codec::T2 | Codec::T5 | Codec::N12 | Codec::N34 => {
             let mut quads = Quads::new(codec, block);
             let stride = matrix.channels.next_multiple_of(t2::TAP_UNIT) / 4;
             for (i, tap) in part.taps.clone().enumerate() {

@@ -5,7 +5,7 @@
 //! unpacked to quads, which a [`Form`] stores; `k` that do not fill one wait for
 //! the next. Weights that fill up the last group of a part are 0.
 
-use crate::layout::{BLOCK, PANEL_BYTES, n12, t2, t5};
+use crate::layout::{BLOCK, n34, t2};
 use crate::product::tiled::Part;
 use crate::{Codec, Matrix};
 use core::arch::x86_64::*;
@@ -68,9 +68,9 @@ pub(super) unsafe fn decode<F: Form>(
     // SAFETY: the caller's promises, for each of the taps.
     unsafe {
         match codec {
-            Codec::T2 => ternary(&mut stream, codec, t2::PANEL_K / 4, matrix, block, part),
-            Codec::T5 => ternary(&mut stream, codec, t5::PANEL_K / 4, matrix, block, part),
-            Codec::N12 => ternary(&mut stream, codec, n12::PANEL_K / 4, matrix, block, part),
+            Codec::T2 | Codec::T5 | Codec::N12 | Codec::N34 => {
+                ternary(&mut stream, codec, matrix, block, part);
+            }
             Codec::I8 => {
                 for rows in dense_rows(matrix, block, part, BLOCK) {
                     for rows in rows.chunks(4 * BLOCK) {
@@ -118,7 +118,7 @@ fn dense_rows<'a>(
     })
 }
 
-/// Streams a part of a block of a ternary codec, whose panels have `count` quads.
+/// Streams a part of a block of a ternary codec.
 ///
 /// # Safety
 ///
@@ -127,20 +127,21 @@ fn dense_rows<'a>(
 unsafe fn ternary<F: Form>(
     stream: &mut Stream<F>,
     codec: Codec,
-    count: usize,
     matrix: &Matrix,
     block: &[u8],
     part: &Part,
 ) {
+    let (k, len) = codec.panel();
+    let count = k / 4;
     for tap in part.taps.clone() {
         let mut left = part.channels.len();
         let first = (tap * matrix.tap_stride() + part.channels.start) / 4;
         let (mut at, mut skipped) = (first / count, first % count);
         while left > 0 {
-            let panel = &block[at * PANEL_BYTES..][..PANEL_BYTES];
-            // SAFETY: 64 bytes, and the caller promises room for the part.
+            let from = &block[at * len..][..len];
+            // SAFETY: 64 bytes or more, and the caller promises room for the part.
             unsafe {
-                let panel = _mm512_loadu_si512(panel.as_ptr().cast());
+                let panel = _mm512_loadu_si512(from.as_ptr().cast());
                 if codec == Codec::T2 && left >= t2::PANEL_K && stream.count == 0 {
                     // Channels begin at a multiple of a t2 panel's k.
                     stream.push_t2(panel);
@@ -149,6 +150,10 @@ unsafe fn ternary<F: Form>(
                     let quads = match codec {
                         Codec::T5 => digits(panel),
                         Codec::N12 => pairs(panel),
+                        Codec::N34 => {
+                            let signs = from[n34::SIGNS..].first_chunk();
+                            fours(panel, signs.unwrap_or(&[0; BLOCK]))
+                        }
                         _ => fields(panel),
                     };
                     for quad in &quads[skipped..count] {
@@ -346,6 +351,41 @@ fn pairs(panel: __m512i) -> [__m512i; MOST] {
         let high = _mm512_and_si512(_mm512_srli_epi16::<2>(four), upper);
         let index = _mm512_or_si512(_mm512_or_si512(low, high), odd);
         *quad = _mm512_shuffle_epi8(weights, index);
+    }
+    quads
+}
+
+/// The weights of an n34 panel: every nibble is four of an output, with its third sign.
+#[target_feature(enable = "avx512f,avx512bw")]
+#[inline]
+fn fours(panel: __m512i, signs: &[u8; BLOCK]) -> [__m512i; MOST] {
+    // Byte 0 of every output, four times.
+    let first = _mm512_set4_epi32(0x0c0c_0c0c, 0x0808_0808, 0x0404_0404, 0);
+    let nibble = _mm512_set1_epi8(15);
+    let upper = _mm512_set1_epi8(-128);
+    let turns = _mm512_set1_epi32(i32::from_le_bytes(n34::TURNS.map(|turn| 4 * turn)));
+    // SAFETY: 16 bytes each.
+    let [codes, third, signs] = unsafe {
+        [&n34::CODES, &n34::THIRD, signs].map(|bytes| _mm_loadu_si128(bytes.as_ptr().cast()))
+    };
+    // Weights are codes less one.
+    let weights = _mm512_sub_epi8(_mm512_broadcast_i32x4(codes), _mm512_set1_epi8(1));
+    let third = _mm512_broadcast_i32x4(third);
+    // The uppermost bit of each byte is the sign of the nibble in turn, from the last
+    // on; a look-up gives 0 where it is set.
+    let mut signs = _mm512_shuffle_epi8(_mm512_cvtepu8_epi32(signs), first);
+    let mut quads = [_mm512_setzero_si512(); MOST];
+    for (i, quad) in quads.iter_mut().enumerate().rev() {
+        let byte = _mm512_add_epi8(first, _mm512_set1_epi8((i / 2) as i8));
+        let mut index = _mm512_shuffle_epi8(panel, byte);
+        if i % 2 == 1 {
+            index = _mm512_srli_epi16::<4>(index);
+        }
+        let index = _mm512_and_si512(_mm512_add_epi8(index, turns), nibble);
+        let signed = _mm512_or_si512(index, _mm512_and_si512(signs, upper));
+        let plus = _mm512_shuffle_epi8(third, signed);
+        *quad = _mm512_add_epi8(_mm512_shuffle_epi8(weights, index), plus);
+        signs = _mm512_add_epi8(signs, signs);
     }
     quads
 }

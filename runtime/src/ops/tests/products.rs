@@ -50,7 +50,7 @@ fn set(c: &mut Case, f: impl FnOnce(&mut Conv2d)) {
 
 #[test]
 fn conv2d_accepts_all_codecs_and_absent_operands() {
-    for codec in [Codec::F32, Codec::F16, Codec::T2, Codec::T5] {
+    for codec in Codec::ALL.into_iter().filter(|c| *c != Codec::Plain) {
         conv(codec).passes();
     }
     conv(Codec::T2)
@@ -65,7 +65,27 @@ fn conv2d_accepts_all_codecs_and_absent_operands() {
 
 #[test]
 fn conv2d_refuses_operands_that_do_not_fit() {
-    for case in [conv(Codec::F32), conv(Codec::T2), conv_i8()] {
+    // Channels of a group that are no multiple of four.
+    let mut two = conv(Codec::T2);
+    two.x(0).set_dims(&[2, 9, 7, 4]);
+    let matrix = Matrix {
+        channels: 2,
+        ..conv_matrix()
+    };
+    *two.x(1) = weights(Codec::T2, &[6, 3, 2, 2], matrix);
+    two.passes();
+    for len in [two.x(1).tensor.len, conv(Codec::N34).x(1).tensor.len] {
+        two.refuses(|c| {
+            c.x(1).tensor.codec = Codec::N34;
+            c.x(1).tensor.len = len;
+        });
+    }
+    for case in [
+        conv(Codec::F32),
+        conv(Codec::T2),
+        conv(Codec::N34),
+        conv_i8(),
+    ] {
         case.refuses_common_faults(&[0])
             .refuses(|c| c.inputs[1] = None)
             .refuses(|c| c.x(0).set_dims(&[9, 7, 8]))
