@@ -186,11 +186,44 @@ fn every_mode_compiles_and_verifies() {
         vec!["--codec", "t5"],
         vec!["--ternarise", "absmean", "--ternarise-all"],
         vec!["--ternarise", "threshold", "--skip", "stem"],
+        vec!["--ternarise", "threshold", "--sparsify", "1of2"],
+        vec![
+            "--ternarise",
+            "absmean",
+            "--sparsify",
+            "3of4",
+            "--codec",
+            "n34",
+        ],
+        vec!["--sparsify", "3of4", "--activations", "i8"],
         vec!["--no-golden"],
     ] {
         let tern = files.compile(&extra);
         succeed(&["verify", &tern]);
     }
+}
+
+#[test]
+fn three_of_four_are_packed_as_n34() {
+    let files = Files::new();
+    let (onnx, tern) = (files.text("digits.onnx"), files.text("digits.tern"));
+    let args = ["compile", &onnx, "-o", &tern, "--ternarise", "threshold"];
+    let with = |extra: &[&'static str]| [&args[..], extra].concat();
+    let table = succeed(&with(&["--sparsify", "3of4"]));
+    // Two layers in between, each with its error; and what that does to a network.
+    let layers = table.lines().filter(|l| l.contains(" n34 ")).count();
+    assert_eq!(layers, 2, "{table}");
+    assert!(table.contains("2 layers were made ternary"), "{table}");
+    for codec in ["n12", "t2", "t5"] {
+        refuse(
+            &with(&["--sparsify", "3of4", "--codec", codec]),
+            &["--sparsify 3of4", "--codec n34"],
+        );
+    }
+    refuse(
+        &with(&["--sparsify", "1of2", "--codec", "n34"]),
+        &["--sparsify 1of2", "--codec n12"],
+    );
 }
 
 #[test]

@@ -26,12 +26,12 @@ fn agrees_with_tract(graphs: &[(&str, [usize; 4])], weights: Weights) {
                 compiled.report.totals.weight_error, 0.0,
                 "{name}: ternary weights are kept exactly"
             );
-            let ternary = compiled
-                .report
-                .layers
-                .iter()
-                .filter(|l| l.codec == "t2")
-                .count();
+            let codec = match weights {
+                Weights::ThreeOfFour => "n34",
+                _ => "t2",
+            };
+            let layers = compiled.report.layers.iter();
+            let ternary = layers.filter(|l| l.codec == codec).count();
             assert!(
                 ternary >= 20,
                 "{name}: {ternary} layers were found to be ternary"
@@ -68,17 +68,24 @@ fn ternary_networks_compile_without_loss() {
 }
 
 #[test]
+fn networks_with_one_zero_in_four_compile_without_loss() {
+    agrees_with_tract(&GRAPHS[..1], Weights::ThreeOfFour);
+}
+
+#[test]
 fn integer_modes_equal_the_interpreter_bit_for_bit() {
     let mode = |activations| CompileOptions {
         activations,
         ..CompileOptions::default()
     };
     let small = filled("resnet18_32.torchscript", Weights::TernaryPerChannel, 3);
+    let fours = filled("resnet18_32.torchscript", Weights::ThreeOfFour, 3);
     let mobile = filled("mobilenet_v2.torchscript", Weights::TernaryPerChannel, 3);
     for activations in [ActivationMode::I16, ActivationMode::I8, ActivationMode::I7] {
         for (name, onnx, shape) in [
             ("digits", DIGITS, [1, 1, 8, 8]),
             ("resnet18_32", &small, [1, 3, 32, 32]),
+            ("resnet18_32, n34", &fours, [1, 3, 32, 32]),
             ("mobilenet_v2", &mobile, [1, 3, 224, 224]),
         ] {
             if name == "mobilenet_v2" && activations != ActivationMode::I8 {

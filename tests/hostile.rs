@@ -7,14 +7,20 @@ use tern_tests::random::Random;
 use tern_tests::{Aligned, compile};
 use ternc::passes::ActivationMode;
 use ternc::pipeline::{self, CompileOptions, Silent};
+use ternc::ternarise::{Mode, Pattern, Policy};
 use ternrt::format::header::Section;
 use ternrt::{Error, Model, Session};
 
 fn digits(activations: ActivationMode) -> Vec<u8> {
+    with(activations, Policy::default())
+}
+
+fn with(activations: ActivationMode, ternarise: Policy) -> Vec<u8> {
     compile(
         DIGITS,
         &CompileOptions {
             activations,
+            ternarise,
             ..CompileOptions::default()
         },
     )
@@ -70,8 +76,17 @@ fn every_changed_byte_is_noticed() {
 
 #[test]
 fn tables_that_lie_do_no_harm() {
-    for activations in [ActivationMode::F32, ActivationMode::I8] {
-        let file = digits(activations);
+    let fours = Policy {
+        mode: Mode::Threshold,
+        sparsify: Some(Pattern::ThreeOfFour),
+        ..Policy::default()
+    };
+    for (activations, ternarise) in [
+        (ActivationMode::F32, Policy::default()),
+        (ActivationMode::I8, Policy::default()),
+        (ActivationMode::I8, fours),
+    ] {
+        let file = with(activations, ternarise);
         let model_bytes = Aligned::new(&file);
         let data = Model::new(model_bytes.bytes())
             .unwrap()

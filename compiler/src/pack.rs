@@ -9,8 +9,8 @@ use ternrt::kernels::Matrix;
 /// How trits are packed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum CodecChoice {
-    /// `n12` for weights that have its pattern, otherwise `t2`; `t5` for the
-    /// largest of these where the file would be too large.
+    /// `n12` or `n34` for weights that have its pattern, otherwise `t2`; `t5` for
+    /// the largest of these where the file would be too large.
     #[default]
     Auto,
     /// 2 bits a weight.
@@ -20,6 +20,9 @@ pub enum CodecChoice {
     /// 1 bit a weight where exactly one of each pair of input channels is not
     /// zero; `t2` elsewhere.
     N12,
+    /// 1.25 bits a weight where exactly one of each four input channels is zero;
+    /// `t2` elsewhere.
+    N34,
 }
 
 /// How weights that stay floats are stored.
@@ -101,11 +104,15 @@ pub fn choose_codecs(graph: &mut Graph, choice: CodecChoice, dense: Dense) {
             (Some(Constant::Scaled(_)), CodecChoice::T5, _) => Codec::T5,
             (Some(Constant::Scaled(_)), CodecChoice::T2, _) => Codec::T2,
             (Some(Constant::Scaled(w)), _, _) => {
-                if Codec::N12.holds_trits(&matrix, &w.values) {
-                    Codec::N12
-                } else {
-                    Codec::T2
-                }
+                let patterns: &[Codec] = match choice {
+                    CodecChoice::N12 => &[Codec::N12],
+                    CodecChoice::N34 => &[Codec::N34],
+                    _ => &[Codec::N12, Codec::N34],
+                };
+                let mut held = patterns
+                    .iter()
+                    .filter(|c| c.holds_trits(&matrix, &w.values));
+                held.next().copied().unwrap_or(Codec::T2)
             }
             (_, _, Dense::F32) => Codec::F32,
             (_, _, Dense::F16) => Codec::F16,

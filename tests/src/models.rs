@@ -31,6 +31,9 @@ pub enum Weights {
     TernaryPerChannel,
     /// -a, 0 or a, one a a tensor.
     TernaryPerTensor,
+    /// -a, 0 or a, one a an output channel; exactly one 0 in each four input channels,
+    /// where these are a multiple of four, and otherwise none.
+    ThreeOfFour,
 }
 
 /// One of [`GRAPHS`] with weights.
@@ -92,26 +95,39 @@ fn product_weights(
     let outputs = dims[axis];
     let inner: usize = dims[axis + 1..].iter().product();
     let deviation = (1.7 * outputs as f32 / len as f32).sqrt();
-    // 62% of the trits are not zero; the variance stays that of dense weights.
-    let scale = deviation / 0.617f32.sqrt();
+    // 62% or 75% of the trits are not zero; the variance stays that of dense weights.
+    let (share, least) = match weights {
+        Weights::ThreeOfFour => (0.75f32, 0.0),
+        _ => (0.617, 0.5),
+    };
+    let scale = deviation / share.sqrt();
     let scales: Vec<f32> = match weights {
-        Weights::TernaryPerChannel => (0..outputs)
+        Weights::TernaryPerChannel | Weights::ThreeOfFour => (0..outputs)
             .map(|_| scale * (1.0 + 0.3 * random.unit()))
             .collect(),
         _ => vec![scale; outputs],
     };
-    (0..len)
+    let mut values: Vec<f32> = (0..len)
         .map(|i| {
             let v = random.normal();
             if weights == Weights::Dense {
                 v * deviation
-            } else if v.abs() > 0.5 {
+            } else if v.abs() >= least {
                 v.signum() * scales[i / inner % outputs]
             } else {
                 0.0
             }
         })
-        .collect()
+        .collect();
+    if weights == Weights::ThreeOfFour && axis == 0 && dims[1].is_multiple_of(4) {
+        let taps: usize = dims[2..].iter().product();
+        for four in values.chunks_exact_mut(4 * taps) {
+            for tap in 0..taps {
+                four[random.below(4) * taps + tap] = 0.0;
+            }
+        }
+    }
+    values
 }
 
 fn put(tensor: &mut TensorProto, values: &[f32]) {

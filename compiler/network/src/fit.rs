@@ -46,22 +46,51 @@ pub fn threshold(weights: &[f32], trits: &mut [i8]) -> f32 {
 /// # Panics
 /// If the slices' lengths differ or are no multiple of `2 * apart`.
 pub fn one_of_two(weights: &[f32], apart: usize, trits: &mut [i8]) -> f32 {
+    all_but_smallest::<2>(weights, apart, trits)
+}
+
+/// Of each four weights the smallest in magnitude becomes 0, the last where several
+/// are; the others stay as plus or minus their mean magnitude, plus for a weight of 0.
+/// Writes the trits and returns the scale.
+///
+/// Fours are those of consecutive input channels: weights `i`, `i + apart`, `i + 2 *
+/// apart` and `i + 3 * apart` for the first `apart` of each `4 * apart`; `apart` as for
+/// [`one_of_two`].
+///
+/// # Panics
+/// If the slices' lengths differ or are no multiple of `4 * apart`.
+pub fn three_of_four(weights: &[f32], apart: usize, trits: &mut [i8]) -> f32 {
+    all_but_smallest::<4>(weights, apart, trits)
+}
+
+/// Of each `N` weights, `apart` from each other, all but one stay.
+fn all_but_smallest<const N: usize>(weights: &[f32], apart: usize, trits: &mut [i8]) -> f32 {
     assert_eq!(weights.len(), trits.len());
-    assert!(apart > 0 && weights.len().is_multiple_of(2 * apart));
+    assert!(apart > 0 && weights.len().is_multiple_of(N * apart));
     let mut sum = 0f64;
-    for (pairs, trits) in weights
-        .chunks_exact(2 * apart)
-        .zip(trits.chunks_exact_mut(2 * apart))
+    for (weights, trits) in weights
+        .chunks_exact(N * apart)
+        .zip(trits.chunks_exact_mut(N * apart))
     {
         for i in 0..apart {
-            let pair = [pairs[i], pairs[i + apart]];
-            let stays = (pair[1].abs() > pair[0].abs()) as usize;
-            trits[i + apart * (1 - stays)] = 0;
-            trits[i + apart * stays] = if pair[stays] < 0.0 { -1 } else { 1 };
-            sum += f64::from(pair[stays].abs());
+            let mut smallest = i;
+            for at in (i..N * apart).step_by(apart) {
+                if weights[at].abs() <= weights[smallest].abs() {
+                    smallest = at;
+                }
+            }
+            for at in (i..N * apart).step_by(apart) {
+                if at == smallest {
+                    trits[at] = 0;
+                } else {
+                    trits[at] = if weights[at] < 0.0 { -1 } else { 1 };
+                    sum += f64::from(weights[at].abs());
+                }
+            }
         }
     }
-    (2.0 * sum / weights.len().max(1) as f64) as f32
+    let stay = weights.len() / N * (N - 1);
+    (sum / stay.max(1) as f64) as f32
 }
 
 /// 8-bit weights, symmetric: the scale is the largest magnitude over 127.

@@ -197,6 +197,27 @@ fn pairs_may_lie_apart() {
 }
 
 #[test]
+fn three_of_four_drops_the_smallest_and_the_last_of_equals() {
+    // Two taps, eight channels; and the same with channels innermost.
+    let inside = [
+        [1.0, -2.0, -1.0, 4.0, 0.0, 0.0, 0.0, -3.0],
+        [5.0, 5.0, -5.0, 5.0, -0.5, 0.25, 1.0, -2.0],
+    ];
+    let outside: Vec<f32> = (0..8).flat_map(|c| inside.map(|tap| tap[c])).collect();
+    let (mut a, mut b) = ([9i8; 16], [9i8; 16]);
+    let scales = [
+        fit::three_of_four(inside.as_flattened(), 1, &mut a),
+        fit::three_of_four(&outside, 2, &mut b),
+    ];
+    // 7 + 3 + 15 + 3.5, of twelve that stay.
+    assert_eq!(scales, [28.5 / 12.0; 2]);
+    assert_eq!(a[..8], [1, -1, 0, 1, 1, 1, 0, -1]);
+    assert_eq!(a[8..], [1, 1, -1, 0, -1, 0, 1, -1]);
+    let taps: Vec<i8> = (0..8).flat_map(|c| [a[c], a[8 + c]]).collect();
+    assert_eq!(b[..], taps);
+}
+
+#[test]
 fn threshold_prefers_the_earlier_of_equals() {
     let mut trits = [9i8; 5];
     // Two of magnitude 1 stay: 4 / 2 is more than 1 / 1 and 2.2^2 / 3.

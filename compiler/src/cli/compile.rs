@@ -10,7 +10,7 @@ use crate::passes::ActivationMode;
 use crate::pipeline::{self, CompileOptions, Compiled, Progress};
 use crate::sensitivity::choose::{Limits, choose};
 use crate::sensitivity::{Subject, measure};
-use crate::ternarise::{Choice, Mode, Policy};
+use crate::ternarise::{Choice, Mode, Pattern, Policy};
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 use std::collections::BTreeMap;
@@ -49,12 +49,13 @@ pub struct Args {
     #[arg(long, value_name = "FILE|DIR")]
     calibrate: Option<PathBuf>,
     /// Drops weights after training: of each pair of input channels the smaller one, so that
-    /// n12 stores one bit a weight. Layers that --ternarise would leave dense stay so
+    /// n12 stores one bit a weight, or of each four the smallest one for n34, 1.25 bits. Layers
+    /// that --ternarise would leave dense stay so
     #[arg(long, value_enum, value_name = "PATTERN")]
     sparsify: Option<Sparsify>,
     /// How trits are packed: t2 is 2 bits a weight, t5 is 1.6, n12 is 1 where exactly one weight of each pair of
-    /// input channels is not zero (t2 elsewhere); auto is n12 where it can be, otherwise t2, and t5 where
-    /// --max-file needs it
+    /// input channels is zero (t2 elsewhere), n34 is 1.25 where exactly one of each four is (t2 elsewhere);
+    /// auto is n12 or n34 where it can be, otherwise t2, and t5 where --max-file needs it
     #[arg(long, value_enum, default_value_t = Codec::Auto)]
     codec: Codec,
     /// Fixes the dimensions of an input that has dynamic ones (repeatable)
@@ -134,10 +135,22 @@ enum DenseArg {
 
 /// A pattern of zeros on the command line.
 #[derive(Clone, Copy, ValueEnum)]
-pub enum Sparsify {
+enum Sparsify {
     /// One of two
     #[value(name = "1of2")]
     OneOfTwo,
+    /// Three of four
+    #[value(name = "3of4")]
+    ThreeOfFour,
+}
+
+impl From<Sparsify> for Pattern {
+    fn from(arg: Sparsify) -> Pattern {
+        match arg {
+            Sparsify::OneOfTwo => Pattern::OneOfTwo,
+            Sparsify::ThreeOfFour => Pattern::ThreeOfFour,
+        }
+    }
 }
 
 /// An [`ActivationMode`] on the command line.
@@ -170,6 +183,7 @@ enum Codec {
     T2,
     T5,
     N12,
+    N34,
 }
 
 /// `1500`, `64k`, `1.5M`, `256KiB`.
@@ -223,8 +237,15 @@ pub(super) fn run(args: Args) -> Result<()> {
         ),
         None => None,
     };
-    if let (Some(_), Codec::T2 | Codec::T5) = (args.sparsify, args.codec) {
-        bail!("--sparsify 1of2 is for the codec n12: leave --codec out, or give --codec n12");
+    match (args.sparsify, args.codec) {
+        (None, _) | (_, Codec::Auto) => {}
+        (Some(Sparsify::OneOfTwo), Codec::N12) | (Some(Sparsify::ThreeOfFour), Codec::N34) => {}
+        (Some(Sparsify::OneOfTwo), _) => {
+            bail!("--sparsify 1of2 is for the codec n12: leave --codec out, or give --codec n12")
+        }
+        (Some(Sparsify::ThreeOfFour), _) => {
+            bail!("--sparsify 3of4 is for the codec n34: leave --codec out, or give --codec n34")
+        }
     }
     let integers = matches!(args.activations, Activations::I8 | Activations::I7);
     let dense = args.dense.unwrap_or(if integers {
@@ -237,7 +258,7 @@ pub(super) fn run(args: Args) -> Result<()> {
             mode: args.ternarise.into(),
             skip: args.skip.clone(),
             all: args.ternarise_all,
-            one_of_two: args.sparsify.is_some(),
+            sparsify: args.sparsify.map(Pattern::from),
             int8: dense == DenseArg::I8,
             layers: BTreeMap::new(),
         },
@@ -252,6 +273,7 @@ pub(super) fn run(args: Args) -> Result<()> {
             Codec::T2 => CodecChoice::T2,
             Codec::T5 => CodecChoice::T5,
             Codec::N12 => CodecChoice::N12,
+            Codec::N34 => CodecChoice::N34,
         },
         input_shapes: input_shapes(&args.input_shape)?,
         max_arena: args.max_arena,
@@ -311,9 +333,10 @@ fn select(
         );
     }
     let choices: &[Choice] = match args.codec {
-        Codec::Auto => &[Choice::T2, Choice::N12],
+        Codec::Auto => &[Choice::T2, Choice::N34, Choice::N12],
         Codec::T2 => &[Choice::T2],
         Codec::N12 => &[Choice::N12],
+        Codec::N34 => &[Choice::N34],
         Codec::T5 => {
             bail!("--codec t5 packs what t2 packs: leave it out, --max-file uses it if it must")
         }

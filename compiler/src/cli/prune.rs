@@ -1,7 +1,7 @@
 //! `ternc prune`: fewer channels, and channels in pairs that `n12` can store.
 
 use super::accuracy::On;
-use super::compile::{Activations, Sparsify, Ternarise};
+use super::compile::{Activations, Ternarise};
 use super::progress::Bar;
 use super::sensitivity::{graph_input, import};
 use crate::data::{self, Split};
@@ -15,8 +15,9 @@ use crate::prune::{Request, prune};
 use crate::report::page::file_name;
 use crate::report::pruning::{Pruning, Stage};
 use crate::sensitivity::{Quality, Trial};
-use crate::ternarise::Policy;
+use crate::ternarise::{Pattern, Policy};
 use anyhow::{Context, Result, bail};
+use clap::ValueEnum;
 use std::io::Write;
 use std::path::PathBuf;
 
@@ -42,7 +43,7 @@ pub struct Args {
     /// Put channels into an order in which one weight of each pair is small, then drop it: n12,
     /// one bit a weight. The first, the last and depthwise layers stay dense
     #[arg(long, value_enum)]
-    pattern: Option<Sparsify>,
+    pattern: Option<PatternArg>,
     /// What becomes of weights, as for `ternc compile`
     #[arg(long, value_enum, default_value_t = Ternarise::Detect)]
     ternarise: Ternarise,
@@ -67,6 +68,14 @@ pub struct Args {
     /// Show no progress
     #[arg(short, long)]
     quiet: bool,
+}
+
+/// A [`Pattern`] that channels can be ordered for.
+#[derive(Clone, Copy, ValueEnum)]
+enum PatternArg {
+    /// One of two
+    #[value(name = "1of2")]
+    OneOfTwo,
 }
 
 fn share(text: &str) -> Result<f64, String> {
@@ -107,7 +116,7 @@ pub(super) fn run(args: Args) -> Result<()> {
         activations: args.activations.into(),
         ternarise: Policy {
             mode: args.ternarise.into(),
-            one_of_two: args.pattern.is_some(),
+            sparsify: args.pattern.map(|PatternArg::OneOfTwo| Pattern::OneOfTwo),
             ..plain.ternarise.clone()
         },
         ..plain.clone()

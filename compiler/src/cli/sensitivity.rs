@@ -58,7 +58,9 @@ enum Tried {
     T2,
     /// Of each pair of input channels the larger weight, 1 bit a weight
     N12,
-    /// Both
+    /// Of each four input channels the three larger weights, 1.25 bits a weight
+    N34,
+    /// All of them
     All,
 }
 
@@ -115,7 +117,8 @@ pub(super) fn run(args: Args) -> Result<()> {
     let choices: &[Choice] = match args.codec {
         Tried::T2 => &[Choice::T2],
         Tried::N12 => &[Choice::N12],
-        Tried::All => &[Choice::T2, Choice::N12],
+        Tried::N34 => &[Choice::N34],
+        Tried::All => &[Choice::T2, Choice::N34, Choice::N12],
     };
     let measured = measure(&subject, choices, &bar)?;
     bar.finish();

@@ -275,7 +275,7 @@ fn check_constant(value: &Value, constant: &Constant) -> Result<()> {
                 t.scale.len()
             );
             if t.is_ternary() {
-                &[Codec::T2, Codec::T5, Codec::N12, Codec::I8]
+                &[Codec::T2, Codec::T5, Codec::N12, Codec::N34, Codec::I8]
             } else {
                 &[Codec::I8]
             }

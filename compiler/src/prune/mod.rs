@@ -12,7 +12,7 @@ pub mod select;
 pub mod statistics;
 
 use crate::ir::{Constant, Graph};
-use crate::ternarise::{self, Policy, detect, has_pairs};
+use crate::ternarise::{self, Pattern, Policy, detect};
 use anyhow::{Result, ensure};
 use globset::Glob;
 use groups::{Group, Groups};
@@ -135,7 +135,7 @@ fn has_pairs_already(graph: &Graph, group: &Group) -> bool {
     group.readers.iter().any(|&n| {
         let constant = select::constant(graph, n, 1);
         match constant.as_deref() {
-            Some(Constant::Dense(w)) => detect(w).is_some_and(|t| has_pairs(&t)),
+            Some(Constant::Dense(w)) => detect(w).is_some_and(|t| Pattern::OneOfTwo.is_in(&t)),
             _ => false,
         }
     })

@@ -133,7 +133,7 @@ fn request(channels: f64, pairs: bool) -> Request {
         channels,
         pairs,
         policy: Policy {
-            one_of_two: pairs,
+            sparsify: pairs.then_some(Pattern::OneOfTwo),
             ..Policy::default()
         },
     }

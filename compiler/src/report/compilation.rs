@@ -119,7 +119,7 @@ impl Report {
         let fitted = report
             .layers
             .iter()
-            .filter(|l| l.weight_error > 0.0 && matches!(l.codec, "t2" | "t5" | "n12"))
+            .filter(|l| l.weight_error > 0.0 && matches!(l.codec, "t2" | "t5" | "n12" | "n34"))
             .count();
         if fitted > 0 {
             report.warnings.push(format!(

@@ -1,7 +1,7 @@
 //! A codec for each layer: as small as an allowed loss of accuracy permits, or as
 //! good as an allowed size does.
 //!
-//! Steps (a layer to `t2`, from there to `n12`) are put in order of what they cost, in
+//! Steps (a layer to `t2`, from there to `n34` or `n12`) are put in order of what they cost, in
 //! cross-entropy as each was measured alone, by the byte that they save. Layers spoil each
 //! other, so nothing is concluded from sums: a bisection over the number of steps taken
 //! compiles and measures the model with them together. What the order missed is mended after it.

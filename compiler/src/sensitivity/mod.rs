@@ -20,7 +20,7 @@ pub struct Subject<'a> {
     pub graph: &'a Graph,
     /// Its name, for people.
     pub name: &'a str,
-    /// How it is compiled. Its `ternarise.mode`, `all` and `one_of_two` do not count;
+    /// How it is compiled. Its `ternarise.mode`, `all` and `sparsify` do not count;
     /// the limits of arena and file neither.
     pub options: &'a CompileOptions,
     /// What it is measured on.
@@ -124,7 +124,7 @@ impl Subject<'_> {
         CompileOptions {
             ternarise: Policy {
                 mode: Mode::Detect,
-                one_of_two: false,
+                sparsify: None,
                 layers: layers.clone(),
                 ..self.options.ternarise.clone()
             },

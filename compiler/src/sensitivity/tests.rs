@@ -31,7 +31,7 @@ fn with_subject<T>(f: impl FnOnce(&Subject<'_>) -> T) -> T {
 #[test]
 fn each_layer_alone() {
     with_subject(|subject| {
-        let s = measure(subject, &[Choice::T2, Choice::N12], &Silent).unwrap();
+        let s = measure(subject, &[Choice::T2, Choice::N34, Choice::N12], &Silent).unwrap();
         assert_eq!((s.images, s.model.as_str()), (120, "digits"));
         assert!(s.before.top1 > 0.9);
         assert!(s.layers.len() >= 3);
@@ -47,6 +47,21 @@ fn each_layer_alone() {
         }
         let tried: usize = s.layers.iter().map(|l| l.candidates.len()).sum();
         assert!(tried >= 3, "{s:?}");
+        // The smaller the codec, the more it saves.
+        let saved = |l: &LayerSensitivity, codec| {
+            let found = l.candidates.iter().find(|c| c.codec == codec);
+            found.map(|c| c.saved)
+        };
+        let both: Vec<_> = s
+            .layers
+            .iter()
+            .map(|l| (saved(l, "n34"), saved(l, "n12")))
+            .collect();
+        assert!(both.iter().any(|(n34, _)| n34.is_some()), "{both:?}");
+        assert!(
+            both.iter().all(|(n34, n12)| n34.is_none() || n34 < n12),
+            "{both:?}"
+        );
     });
 }
 

@@ -45,6 +45,18 @@ pub fn one_of_two(weights: &Tensor) -> Option<Scaled> {
     })
 }
 
+/// [`tern_network::fit::three_of_four`] for each output, of fours of consecutive
+/// input channels (the last dimension). `None` for weights that are not f32 or
+/// not finite, or whose channels make no fours.
+pub fn three_of_four(weights: &Tensor) -> Option<Scaled> {
+    if !weights.shape.last()?.is_multiple_of(4) {
+        return None;
+    }
+    each_output(weights, |row, trits| {
+        tern_network::fit::three_of_four(row, 1, trits)
+    })
+}
+
 /// [`tern_network::fit::int8`] for each output. `None` for weights that are not
 /// f32 or not finite.
 pub fn int8(weights: &Tensor) -> Option<Scaled> {

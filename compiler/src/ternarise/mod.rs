@@ -21,6 +21,41 @@ pub enum Mode {
     Threshold,
 }
 
+/// Which weights are zero: exactly one of each so many consecutive input channels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pattern {
+    /// Of two, so that one stays: `n12` stores it in one bit a weight.
+    OneOfTwo,
+    /// Of four, so that three stay: `n34` stores it in 1.25 bits a weight.
+    ThreeOfFour,
+}
+
+impl Pattern {
+    /// How many channels belong together.
+    pub fn channels(self) -> usize {
+        match self {
+            Pattern::OneOfTwo => 2,
+            Pattern::ThreeOfFour => 4,
+        }
+    }
+
+    /// Whether weights have it already, everywhere.
+    pub fn is_in(self, weights: &Scaled) -> bool {
+        let n = self.channels();
+        let one = |w: &[i8]| w.iter().filter(|w| **w == 0).count() == 1;
+        weights.shape.last().is_some_and(|c| c.is_multiple_of(n))
+            && weights.values.chunks(n).all(one)
+    }
+
+    /// Drops the smallest weight of those that belong together.
+    fn fit(self, weights: &Tensor) -> Option<Scaled> {
+        match self {
+            Pattern::OneOfTwo => fit::one_of_two(weights),
+            Pattern::ThreeOfFour => fit::three_of_four(weights),
+        }
+    }
+}
+
 /// What becomes of one layer's weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Choice {
@@ -31,6 +66,9 @@ pub enum Choice {
     /// One of each pair of input channels is not zero: found, or by [`fit::one_of_two`].
     /// Layers whose channels make no pairs, and depthwise ones, stay dense.
     N12,
+    /// One of each four input channels is zero: found, or by [`fit::three_of_four`].
+    /// Layers whose channels make no fours, and depthwise ones, stay dense.
+    N34,
 }
 
 impl Choice {
@@ -40,6 +78,16 @@ impl Choice {
             Choice::Dense => "dense",
             Choice::T2 => "t2",
             Choice::N12 => "n12",
+            Choice::N34 => "n34",
+        }
+    }
+
+    /// The zeros that its codec asks for.
+    fn pattern(self) -> Option<Pattern> {
+        match self {
+            Choice::Dense | Choice::T2 => None,
+            Choice::N12 => Some(Pattern::OneOfTwo),
+            Choice::N34 => Some(Pattern::ThreeOfFour),
         }
     }
 }
@@ -53,10 +101,9 @@ pub struct Policy {
     pub skip: Vec<String>,
     /// Whether the first, the last and depthwise layers are fitted as well.
     pub all: bool,
-    /// Whether one weight of each pair becomes zero by [`fit::one_of_two`], which
-    /// `n12` stores in one bit a weight: in every layer that the other fields
-    /// allow but depthwise ones and those whose input channels make no pairs.
-    pub one_of_two: bool,
+    /// Which weights are dropped: in every layer that the other fields allow but
+    /// depthwise ones and those whose input channels are no multiple of the pattern's.
+    pub sparsify: Option<Pattern>,
     /// Whether layers that stay dense get 8-bit weights by [`fit::int8`].
     pub int8: bool,
     /// Layers, by name, for which the fields above but `skip` and `int8` do not count.
@@ -114,28 +161,31 @@ pub fn ternarise(graph: &mut Graph, policy: &Policy) -> Result<Errors> {
         let edge = position == 0 || position + 1 == layers.len();
         let depthwise = matches!(node.op, Op::DepthwiseConv2d(_));
         let fitted = policy.all || !(edge || depthwise);
-        let pairs = weights.shape.last().is_some_and(|c| c.is_multiple_of(2));
         let mut scaled = None;
         let chosen = policy.layers.get(&name);
         if !skip.is_match(&name) && chosen != Some(&Choice::Dense) {
-            let (fitted, one_of_two, mode) = match chosen {
-                Some(Choice::N12) => (pairs && !depthwise, true, Mode::Detect),
-                Some(_) => (true, false, Mode::Threshold),
-                None => (fitted, policy.one_of_two, policy.mode),
+            let (fitted, pattern, mode) = match chosen {
+                Some(choice) => match choice.pattern() {
+                    Some(pattern) => (true, Some(pattern), Mode::Detect),
+                    None => (true, None, Mode::Threshold),
+                },
+                None => (fitted, policy.sparsify, policy.mode),
             };
-            let one_of_two = one_of_two && fitted && pairs && !depthwise;
-            let found = detect(&weights).filter(|t| !one_of_two || has_pairs(t));
-            scaled = match (found, mode) {
-                (Some(ternary), _) => Some(ternary),
-                (None, _) if one_of_two => {
-                    Some(fit::one_of_two(&weights).with_context(not_finite(&name))?)
+            let channels = weights.shape.last().copied().unwrap_or(0);
+            let pattern =
+                pattern.filter(|p| fitted && !depthwise && channels.is_multiple_of(p.channels()));
+            let found = detect(&weights).filter(|t| pattern.is_none_or(|p| p.is_in(t)));
+            scaled = match (found, pattern, mode) {
+                (Some(ternary), _, _) => Some(ternary),
+                (None, Some(pattern), _) => {
+                    Some(pattern.fit(&weights).with_context(not_finite(&name))?)
                 }
-                (None, _) if !fitted => None,
-                (None, Mode::Detect) => None,
-                (None, Mode::Absmean) => {
+                (None, None, _) if !fitted => None,
+                (None, None, Mode::Detect) => None,
+                (None, None, Mode::Absmean) => {
                     Some(fit::absmean(&weights).with_context(not_finite(&name))?)
                 }
-                (None, Mode::Threshold) => {
+                (None, None, Mode::Threshold) => {
                     Some(fit::threshold(&weights).with_context(not_finite(&name))?)
                 }
             };
@@ -160,16 +210,6 @@ fn not_finite(layer: &str) -> impl FnOnce() -> String + '_ {
             "layer {layer:?} has weights that are no finite numbers; keep it dense with --skip, or repair the model"
         )
     }
-}
-
-/// Whether exactly one of each two consecutive input channels' weights is not
-/// zero, everywhere: what `n12` can store.
-pub fn has_pairs(weights: &Scaled) -> bool {
-    let (pairs, rest) = weights.values.as_chunks();
-    let one = |[a, b]: &[i8; 2]| (*a == 0) != (*b == 0);
-    weights.shape.last().is_some_and(|c| c.is_multiple_of(2))
-        && rest.is_empty()
-        && pairs.iter().all(one)
 }
 
 /// Weights that are -a, 0 or a with one `a` for each output (dimension 0), bit

@@ -177,9 +177,21 @@ fn one_of_two_keeps_the_larger_of_each_pair() {
     let t = fit::one_of_two(&w).unwrap();
     assert_eq!(t.values, [0, -1, -1, 0, 1, 0, 0, 1]);
     assert_eq!(t.scale, [1.25, 1.5]);
-    assert!(has_pairs(&t));
+    assert!(Pattern::OneOfTwo.is_in(&t) && !Pattern::ThreeOfFour.is_in(&t));
     assert_eq!(fit::one_of_two(&tensor(&[1, 3], &[1.0; 3])), None);
     assert_eq!(fit::one_of_two(&tensor(&[1, 2], &[f32::NAN, 1.0])), None);
+}
+
+#[test]
+fn three_of_four_drops_the_smallest_of_each_four() {
+    let w = tensor(&[2, 4], &[0.5, -1.5, -1.0, 0.5, 0.0, 3.0, -0.0, -3.0]);
+    let t = fit::three_of_four(&w).unwrap();
+    assert_eq!(t.values, [1, -1, -1, 0, 1, 1, 0, -1]);
+    assert_eq!(t.scale, [1.0, 2.0]);
+    assert!(Pattern::ThreeOfFour.is_in(&t) && !Pattern::OneOfTwo.is_in(&t));
+    assert_eq!(fit::three_of_four(&tensor(&[1, 6], &[1.0; 6])), None);
+    let nan = tensor(&[1, 4], &[1.0, f32::NAN, 1.0, 1.0]);
+    assert_eq!(fit::three_of_four(&nan), None);
 }
 
 #[test]
@@ -200,9 +212,9 @@ fn int8_weights_are_within_half_a_step() {
     assert_eq!(fit::int8(&tensor(&[1, 1], &[f32::INFINITY])), None);
 }
 
-/// Which layers `Policy::one_of_two` and `Policy::int8` reach.
+/// Which layers `Policy::sparsify` and `Policy::int8` reach.
 #[test]
-fn pairs_and_8_bit_weights_go_where_the_policy_says() {
+fn patterns_and_8_bit_weights_go_where_the_policy_says() {
     let graph = || {
         crate::ir::text::parse(
             "graph \"t\"\n\
@@ -230,13 +242,28 @@ fn pairs_and_8_bit_weights_go_where_the_policy_says() {
         let of = |n: &crate::ir::Node| graph.value(n.inputs[1].unwrap()).codec.unwrap().name();
         graph.nodes.iter().map(of).collect::<Vec<_>>().join(" ")
     };
-    use crate::pack::CodecChoice::{Auto, N12, T2};
+    use crate::pack::CodecChoice::{Auto, N12, N34, T2};
     let policy = Policy {
         mode: Mode::Threshold,
-        one_of_two: true,
+        sparsify: Some(Pattern::OneOfTwo),
         ..Policy::default()
     };
     assert_eq!(codecs(policy.clone(), Auto), "f32 n12 f32 n12 t2 f32");
+    assert_eq!(codecs(policy.clone(), N34), "f32 t2 f32 t2 t2 f32");
+    let fours = Policy {
+        sparsify: Some(Pattern::ThreeOfFour),
+        ..policy.clone()
+    };
+    assert_eq!(codecs(fours.clone(), Auto), "f32 n34 f32 n34 t2 f32");
+    assert_eq!(codecs(fours.clone(), N34), "f32 n34 f32 n34 t2 f32");
+    assert_eq!(codecs(fours.clone(), N12), "f32 t2 f32 t2 t2 f32");
+    let choices = [("b", Choice::N34), ("d", Choice::N12), ("e", Choice::N34)];
+    let layers = choices
+        .map(|(name, choice)| (name.to_owned(), choice))
+        .into();
+    let chosen = Policy { layers, ..fours };
+    // The channels of "e" make no fours.
+    assert_eq!(codecs(chosen, Auto), "f32 n34 f32 n12 f32 f32");
     let int8 = Policy {
         int8: true,
         ..policy.clone()

@@ -125,6 +125,9 @@ fn compare(graph: &Graph, call: &Call, activation: Unary, seed: u64) {
     let matrix = call.matrix();
     let weights = &**graph.constant(node.inputs[1].unwrap()).unwrap();
     let codecs: &[Codec] = match weights {
+        Constant::Scaled(t) if Codec::N34.holds_trits(&matrix, &t.values) => {
+            &[Codec::T2, Codec::T5, Codec::N34]
+        }
         Constant::Scaled(_) => &[Codec::T2, Codec::T5],
         Constant::Dense(_) => &[Codec::F32],
     };
@@ -197,7 +200,14 @@ fn check(
     let ternary = x_type.quant.is_some() || choice.below(2) == 0;
     let x = graph.add_input("x", x_type);
     let weights = if ternary {
-        let trits = noise(seed + 1, len, 1).iter().map(|&t| t as i8).collect();
+        let mut trits: Vec<i8> = noise(seed + 1, len, 1).iter().map(|&t| t as i8).collect();
+        if choice.below(2) == 0 {
+            // One zero in each four, which n34 holds.
+            for (i, four) in trits.as_chunks_mut::<4>().0.iter_mut().enumerate() {
+                *four = four.map(|t| if t == 0 { 1 } else { t });
+                four[(i + i / 3) % 4] = 0;
+            }
+        }
         let scale = noise(seed + 2, outputs, 100)
             .iter()
             .map(|&s| s as f32 / 64.0)
