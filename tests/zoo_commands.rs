@@ -19,7 +19,7 @@ fn networks_are_listed() {
     for network in networks {
         let size = |codec: &str| network["bytes"][codec].as_u64().unwrap();
         assert!(
-            size("n12") < size("t2") && size("t2") < size("f32") / 2,
+            size("n12") < size("n34") && size("n34") < size("t2") && size("t2") < size("f32") / 2,
             "{network}"
         );
         assert_eq!(

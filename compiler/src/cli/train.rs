@@ -113,8 +113,7 @@ enum WeightsArg {
     T2,
     /// Of each pair one is 0: one bit a weight
     N12,
-    /// Of each four one is 0: not there yet
-    #[value(hide = true)]
+    /// Of each four one is 0: 1.25 bits a weight
     N34,
 }
 
@@ -160,9 +159,7 @@ impl Args {
             Some(WeightsArg::F32) => Weights::F32,
             Some(WeightsArg::T2) => Weights::T2,
             Some(WeightsArg::N12) => Weights::N12,
-            Some(WeightsArg::N34) => {
-                bail!("--weights n34: the file format has no such codec yet; take t2 or n12")
-            }
+            Some(WeightsArg::N34) => Weights::N34,
         };
         config.activations = match self.activations {
             None => config.activations,

@@ -1,4 +1,5 @@
 use super::*;
+use crate::host::Aligned;
 use serde_json::Value;
 use std::cell::Cell;
 use tern_train::{Activations, Recipe};
@@ -61,6 +62,24 @@ fn a_stop_anywhere_changes_no_loss_and_no_byte() {
     assert_eq!(losses(&whole), losses(&parts));
     let model = |dir: &Path| std::fs::read(dir.join("model.tern")).unwrap();
     assert_eq!(model(&whole), model(&parts));
+}
+
+#[test]
+fn one_zero_in_four_is_trained_and_compiled() {
+    let folder = tempfile::tempdir().unwrap();
+    for activations in [Activations::F32, Activations::I8] {
+        let dir = folder.path().join(activations.name());
+        let config = config(Weights::N34, activations);
+        let finished = run(&config, &dir, &After(Cell::new(NEVER))).unwrap();
+        assert!(finished.top1 > 0.85, "{finished:?}");
+        let exact = activations == Activations::F32;
+        assert!(finished.disagree <= usize::from(!exact), "{finished:?}");
+        let file = Aligned::new(&std::fs::read(dir.join("model.tern")).unwrap());
+        let model = ternrt::Model::new(file.bytes()).unwrap();
+        let codecs = |codec| model.tensors().filter(|t| t.codec == codec).count();
+        assert_eq!(codecs(ternrt::Codec::N34), 2);
+        assert_eq!(codecs(ternrt::Codec::T2), 0);
+    }
 }
 
 #[test]

@@ -33,6 +33,8 @@ pub struct Sizes {
     pub t2: u64,
     /// The same with one bit a weight, where channels form pairs.
     pub n12: u64,
+    /// The same with 1.25 bits a weight, where channels form fours.
+    pub n34: u64,
 }
 
 /// A node of a network.
@@ -89,6 +91,7 @@ pub fn sizes(network: &Network) -> Result<Sizes> {
         f32: of(Weights::F32)?,
         t2: of(Weights::T2)?,
         n12: of(Weights::N12)?,
+        n34: of(Weights::N34)?,
     })
 }
 
@@ -101,6 +104,7 @@ fn stored(parameter: &Parameter, kind: Weights, int8: bool) -> u64 {
             match kind {
                 Weights::T2 => len.div_ceil(4) + scales,
                 Weights::N12 => len.div_ceil(8) + scales,
+                Weights::N34 => (5 * len).div_ceil(32) + scales,
                 Weights::F32 if int8 => len + scales,
                 Weights::F32 => 4 * len,
             }

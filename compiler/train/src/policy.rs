@@ -16,6 +16,8 @@ pub enum Weights {
     T2,
     /// The same; of each pair of input channels exactly one is not 0.
     N12,
+    /// The same; of each four input channels exactly one is 0.
+    N34,
 }
 
 impl Weights {
@@ -25,6 +27,16 @@ impl Weights {
             Weights::F32 => "f32",
             Weights::T2 => "t2",
             Weights::N12 => "n12",
+            Weights::N34 => "n34",
+        }
+    }
+
+    /// How many consecutive input channels belong together.
+    pub fn channels(self) -> usize {
+        match self {
+            Weights::F32 | Weights::T2 => 1,
+            Weights::N12 => 2,
+            Weights::N34 => 4,
         }
     }
 }
@@ -73,9 +85,9 @@ pub struct Policy {
 
 impl Policy {
     /// `weights` for every layer but the first, the last, depthwise ones and those
-    /// whose names match a pattern of `skip`, which stay dense. A layer with an odd
-    /// number of input channels has no pairs: it gets [`Weights::T2`] for
-    /// [`Weights::N12`].
+    /// whose names match a pattern of `skip`, which stay dense. A layer whose input
+    /// channels make no pairs gets [`Weights::T2`] for [`Weights::N12`], one whose make
+    /// no fours for [`Weights::N34`].
     ///
     /// # Errors
     /// A pattern that is none, or that matches no layer with weights.
@@ -112,10 +124,8 @@ impl Policy {
             let node = &network.nodes()[id.0];
             let depthwise = matches!(node.layer, Layer::Conv2d(c) if c.is_depthwise());
             if !depthwise && !skipped.is_match(&node.name) {
-                policy.weights[id.0] = match weights {
-                    Weights::N12 if !has_pairs(&node.layer) => Weights::T2,
-                    other => other,
-                };
+                let whole = channels(&node.layer).is_multiple_of(weights.channels());
+                policy.weights[id.0] = if whole { weights } else { Weights::T2 };
             }
         }
         Ok(policy)
@@ -127,12 +137,12 @@ impl Policy {
     }
 }
 
-/// Whether a layer's input channels form pairs.
-fn has_pairs(layer: &Layer) -> bool {
+/// Input channels that each output of a layer with weights reads.
+fn channels(layer: &Layer) -> usize {
     match layer {
-        Layer::Conv2d(c) => (c.inputs / c.groups).is_multiple_of(2),
-        Layer::Linear { inputs, .. } => inputs.is_multiple_of(2),
-        _ => false,
+        Layer::Conv2d(c) => c.inputs / c.groups,
+        Layer::Linear { inputs, .. } => *inputs,
+        _ => 1,
     }
 }
 

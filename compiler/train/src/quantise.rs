@@ -23,6 +23,7 @@ pub fn quantise(
         *scale = match kind {
             Weights::T2 => fit::threshold(w, &mut integers),
             Weights::N12 => fit::one_of_two(w, taps, &mut integers),
+            Weights::N34 => fit::three_of_four(w, taps, &mut integers),
             Weights::F32 if int8 => fit::int8(w, &mut integers),
             Weights::F32 => {
                 out.copy_from_slice(w);

@@ -236,6 +236,7 @@ fn every_kind_of_weights_learns() {
         (Weights::T2, Activations::F32, false),
         (Weights::N12, Activations::I8, true),
         (Weights::T2, Activations::I7, true),
+        (Weights::N34, Activations::I8, true),
     ] {
         let student = Box::new(engine(&net, weights, activations));
         let mut trainer = Trainer::new(recipe(), &seen, student).unwrap();
@@ -290,6 +291,37 @@ fn quantised_weights_have_their_pattern() {
         }
         let size = w.iter().fold(0f32, |most, w| most.max(w.abs()));
         assert!(w.iter().all(|w| *w == 0.0 || w.abs() == size));
+    }
+    let policy = Policy::new(&net, Weights::N34, Activations::F32, &[]).unwrap();
+    let mut tensors = before.clone();
+    quantise_weights(&net, &policy, &mut tensors).unwrap();
+    let w = &tensors["conv4.weight"];
+    assert_eq!(w.shape[1], 8);
+    for w in w.data.chunks_exact(4 * 9) {
+        for tap in 0..9 {
+            let zeros = (0..4).filter(|c| w[9 * c + tap] == 0.0).count();
+            assert_eq!(zeros, 1);
+        }
+    }
+    // Six channels make pairs, but no fours.
+    let mut six = Builder::new("six", [2, 4, 4]);
+    let x = six.input();
+    let x = six.conv("conv1", x, 6, 3, 1);
+    let x = six.conv("conv2", x, 8, 3, 1);
+    let x = six.conv("conv3", x, 8, 3, 1);
+    let x = six.flatten("flatten", x);
+    six.linear("fc", x, 3);
+    let six = six.finish().unwrap();
+    for (asked, got) in [
+        (Weights::N12, [Weights::N12, Weights::N12]),
+        (Weights::N34, [Weights::T2, Weights::N34]),
+    ] {
+        let policy = Policy::new(&six, asked, Activations::F32, &[]).unwrap();
+        let inner = |name: &str| {
+            let at = six.nodes().iter().position(|n| n.name == name);
+            policy.weights[at.unwrap()]
+        };
+        assert_eq!(["conv2", "conv3"].map(inner), got);
     }
     let unknown = Policy::new(&net, Weights::T2, Activations::F32, &["layer*".into()]);
     assert!(unknown.unwrap_err().to_string().contains("conv1, conv2"));

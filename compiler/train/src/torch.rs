@@ -187,6 +187,24 @@ impl Torch {
                 let q = sign.f_mul(&mask.f_to_kind(Kind::Float)?)?;
                 (q.f_view([rows, each])?, scale)
             }
+            Weights::N34 => {
+                let taps = taps(&layer) as i64;
+                let fours = exact.f_view([rows, -1, 4, taps])?;
+                let size = fours.f_abs()?;
+                let smallest = size.f_le_tensor(&size.f_amin([2], true)?)?;
+                // Of equals the last: none is behind it.
+                let from_here = smallest.f_to_kind(Kind::Float)?.f_flip([2])?;
+                let from_here = from_here.f_cumsum(2, Kind::Float)?.f_flip([2])?;
+                let drops = smallest.f_logical_and(&from_here.f_eq(1.0)?)?;
+                let mask = drops.f_logical_not()?.f_to_kind(Kind::Float)?;
+                let sum = size.f_mul(&mask)?.f_flatten(1, -1)?;
+                let sum = sum.f_sum_dim_intlist([1].as_slice(), true, Kind::Float)?;
+                let scale = sum.f_div_scalar((each / 4 * 3) as f64)?;
+                let negative = fours.f_lt(0.0)?.f_to_kind(Kind::Float)?;
+                let sign = negative.f_mul_scalar(-2.0)?.f_add_scalar(1.0)?;
+                let q = sign.f_mul(&mask)?;
+                (q.f_view([rows, each])?, scale)
+            }
         };
         let mut stands = integers.f_mul(&scale)?;
         let mut far = None;

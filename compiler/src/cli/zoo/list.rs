@@ -56,6 +56,7 @@ fn render(listing: &Listing) -> String {
                 table::grouped(s.macs),
                 table::bytes(s.bytes.f32),
                 table::bytes(s.bytes.t2),
+                table::bytes(s.bytes.n34),
                 table::bytes(s.bytes.n12),
                 s.about.into(),
             ]
@@ -69,10 +70,11 @@ fn render(listing: &Listing) -> String {
         "MAC",
         "f32",
         "t2",
+        "n34",
         "n12",
         "what",
     ];
-    let architectures = table::render(&header, &[2, 3, 4, 5, 6, 7], &cells);
+    let architectures = table::render(&header, &[2, 3, 4, 5, 6, 7, 8], &cells);
     let cells: Vec<Vec<String>> = listing
         .trained
         .iter()
@@ -100,8 +102,8 @@ fn render(listing: &Listing) -> String {
     let trained = table::render(&header, &[2, 5], &cells);
     format!(
         "{architectures}\n\
-         f32, t2, n12: bytes of weights, scales and biases; t2 and n12 with 8 bits in the first and the last layer\n\
-         and in depthwise ones. ternc zoo show NAME --classes 10 counts with other sizes.\n\n\
+         f32, t2, n34, n12: bytes of weights, scales and biases; ternary ones with 8 bits in the first and the last\n\
+         layer and in depthwise ones. ternc zoo show NAME --classes 10 counts with other sizes.\n\n\
          {trained}\n\
          A trained network's name stands wherever a command takes a .tern file.\n"
     )

@@ -104,16 +104,17 @@ fn render(shown: &Shown) -> String {
         "weight",
         "parameters",
         "MAC",
-        "in t2 and n12",
+        "in t2, n34, n12",
     ];
     out += &table::render(&header, &[4, 5], &cells);
     let _ = writeln!(
         out,
-        "\n{} parameters, {} MAC; weights {} as f32, {} as t2, {} as n12",
+        "\n{} parameters, {} MAC; weights {} as f32, {} as t2, {} as n34, {} as n12",
         table::grouped(s.parameters),
         table::grouped(s.macs),
         table::bytes(s.bytes.f32),
         table::bytes(s.bytes.t2),
+        table::bytes(s.bytes.n34),
         table::bytes(s.bytes.n12)
     );
     if let Some(e) = &shown.trained {
