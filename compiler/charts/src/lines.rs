@@ -6,7 +6,7 @@ use std::fmt::Write;
 /// Points that belong together.
 #[derive(Clone, Debug)]
 pub struct Series {
-    /// Shown beside the last point.
+    /// Shown beside the last point; a line alone needs none.
     pub name: String,
     /// Each as `[x, y]`, x ascending.
     pub points: Vec<[f64; 2]>,
@@ -97,7 +97,15 @@ impl Lines {
         let high = ys().fold(f64::NEG_INFINITY, f64::max);
         let low = ys().fold(f64::INFINITY, f64::min);
         let low = if self.from_zero { low.min(0.0) } else { low };
-        let marks = self.unit.ticks(low, high.max(low + 1e-9), 7.0);
+        // Values that are all alike stand in the range from 0 to them.
+        let (low, high) = if high - low > 1e-6 * high.abs() {
+            (low, high)
+        } else if high == 0.0 {
+            (0.0, 1.0)
+        } else {
+            (low.min(0.0), high.max(0.0))
+        };
+        let marks = self.unit.ticks(low, high, 7.0);
         let (low, high) = (marks[0], marks[marks.len() - 1]);
         let scale = |x: f64| if self.doubling_x { x.log2() } else { x };
         let span = (scale(last) - scale(first)).max(1e-9);
@@ -172,6 +180,11 @@ impl Lines {
         {
             let colour = COLOURS[i % COLOURS.len()];
             let name = escape(&series.name);
+            let about = if name.is_empty() {
+                String::new()
+            } else {
+                format!("{name}: ")
+            };
             let line: Vec<String> = points
                 .iter()
                 .map(|[x, y]| format!("{:.1},{:.1}", px(*x), py(*y)))
@@ -184,7 +197,7 @@ impl Lines {
             for [x, y] in points {
                 writeln!(
                     out,
-                    "<circle cx=\"{:.1}\" cy=\"{:.1}\" r=\"3\" fill=\"{colour}\"{}><title>{name}: {x}, {}</title></circle>",
+                    "<circle cx=\"{:.1}\" cy=\"{:.1}\" r=\"3\" fill=\"{colour}\"{}><title>{about}{x}, {}</title></circle>",
                     px(*x),
                     py(*y),
                     if dots { "" } else { " fill-opacity=\"0\"" },
@@ -257,6 +270,20 @@ mod tests {
         assert!(svg.contains(">40</text>") && !svg.contains(">49.3</text>"));
         let svg = lines(vec![[1.0, 1.0], [7.0, 2.0]], false);
         assert!(svg.contains(">1</text>") && svg.contains(">7</text>"));
+    }
+
+    #[test]
+    fn values_that_are_alike_have_marks_that_differ() {
+        for (value, marks) in [
+            (100.0, [">0</text>", ">100</text>"]),
+            (-3.0, [">-3</text>", ">0</text>"]),
+            (0.0, [">0</text>", ">1</text>"]),
+        ] {
+            let svg = lines(vec![[1.5, value], [2.5, value]], false);
+            for mark in marks {
+                assert_eq!(svg.matches(mark).count(), 1, "{mark}: {svg}");
+            }
+        }
     }
 
     #[test]

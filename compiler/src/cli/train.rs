@@ -90,7 +90,8 @@ pub struct Args {
     /// Where the arithmetic happens
     #[arg(long, value_enum)]
     device: Option<Device>,
-    /// Write everything into this folder [default: MODEL-DATASET-WEIGHTS]
+    /// Write everything into this folder: config.toml, checkpoint.safetensors, log.jsonl, its curves
+    /// as training.html, model.tern with accuracy.html [default: MODEL-DATASET-WEIGHTS]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Show no progress
@@ -340,10 +341,11 @@ pub(super) fn run(args: Args) -> Result<()> {
     )?;
     writeln!(
         out,
-        "wrote {} ({} bytes) and {}",
+        "wrote {} ({} bytes), {} and {}",
         finished.model.display(),
         crate::text_table::grouped(finished.file_bytes),
-        dir.join("accuracy.html").display()
+        dir.join("accuracy.html").display(),
+        dir.join("training.html").display()
     )?;
     Ok(())
 }

@@ -11,5 +11,6 @@ pub mod memory;
 pub mod page;
 pub mod pruning;
 mod sensitivity;
+pub mod training;
 
 pub use compilation::{Layer, Report, Totals};

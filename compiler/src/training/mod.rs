@@ -2,8 +2,9 @@
 //!
 //! [`run`] keeps everything in one folder: `config.toml`, what was asked for with
 //! every default filled in; `checkpoint.safetensors`, written now and then and always
-//! whole; `log.jsonl`, a line a step and a line an epoch; in the end `model.tern`,
-//! measured by the runtime. A network with ternary weights learns from its dense
+//! whole; `log.jsonl`, a line a step and a line an epoch; `training.html`, its curves,
+//! as fresh as the checkpoint; in the end `model.tern`, measured by the runtime, with
+//! `result.json` and the report `accuracy.html`, `accuracy.json`. A network with ternary weights learns from its dense
 //! twin, which is trained first, in the folder `f32`, where no other is given.
 
 mod config;
@@ -14,6 +15,8 @@ pub use config::{Config, Device};
 pub use finish::{Finished, compile};
 
 use crate::data::{self, Dataset, Split};
+use crate::emit::write_atomically;
+use crate::report;
 use anyhow::{Context, Result, anyhow, bail};
 use log::Log;
 use std::path::{Path, PathBuf};
@@ -105,14 +108,16 @@ fn stage(config: &Config, dir: &Path, twin: Option<&Path>, watch: &dyn Watch) ->
     );
     watch.begin(&about, trainer.done(), trainer.steps());
     let mut log = Log::open(&dir.join("log.jsonl"), trainer.done())?;
+    let an_epoch = trainer.steps_an_epoch();
+    let page = |finished: Option<&Finished>| write_page(config, dir, an_epoch, finished);
     let save = |trainer: &Trainer<'_>, log: &mut Log| -> Result<()> {
         log.flush()?;
         let mut checkpoint = trainer.checkpoint()?;
         checkpoint.metadata.extend(config.metadata()?);
-        Ok(checkpoint.save(&path)?)
+        checkpoint.save(&path)?;
+        page(None)
     };
     let mut saved = Instant::now();
-    let an_epoch = trainer.steps_an_epoch();
     while let Some(step) = trainer.step()? {
         log.step(&step)?;
         watch.step(&step);
@@ -138,7 +143,29 @@ fn stage(config: &Config, dir: &Path, twin: Option<&Path>, watch: &dyn Watch) ->
     }
     save(&trainer, &mut log)?;
     let state = trainer.checkpoint()?.tensors;
-    finish::finish(config, dir, &network, &policy, &state, test.as_ref())
+    let finished = finish::finish(config, dir, &network, &policy, &state, test.as_ref())?;
+    page(Some(&finished))?;
+    Ok(finished)
+}
+
+/// The log as a page: what a resumed training did before is in it.
+fn write_page(
+    config: &Config,
+    dir: &Path,
+    an_epoch: u64,
+    finished: Option<&Finished>,
+) -> Result<()> {
+    let path = dir.join("log.jsonl");
+    let log = std::fs::read_to_string(&path)
+        .with_context(|| format!("cannot read {}", path.display()))?;
+    let training = report::training::Training {
+        config,
+        an_epoch,
+        log: &log,
+        finished,
+    };
+    let html = training.to_html()?;
+    write_atomically(&dir.join("training.html"), html.as_bytes())
 }
 
 fn open(config: &Config, network: &Network, split: Split) -> Result<Box<dyn Dataset>> {

@@ -45,6 +45,10 @@ fn losses(dir: &Path) -> Vec<String> {
         .collect()
 }
 
+fn page(dir: &Path) -> String {
+    std::fs::read_to_string(dir.join("training.html")).unwrap()
+}
+
 #[test]
 fn a_stop_anywhere_changes_no_loss_and_no_byte() {
     let folder = tempfile::tempdir().unwrap();
@@ -56,10 +60,16 @@ fn a_stop_anywhere_changes_no_loss_and_no_byte() {
     for steps in [1, 57, 30] {
         let error = run(&config, &parts, &After(Cell::new(steps))).unwrap_err();
         assert!(error.to_string().contains("--resume"), "{error:#}");
+        assert!(page(&parts).contains("Not finished"));
     }
     let again = Config::read(&config_of(&parts)).unwrap();
     run(&again, &parts, &After(Cell::new(NEVER))).unwrap();
     assert_eq!(losses(&whole), losses(&parts));
+    for page in [page(&whole), page(&parts)] {
+        assert!(!page.contains("Not finished") && page.contains("3 of 3"));
+        // The first epoch's last step, which the second training was stopped before.
+        assert!(page.contains("<title>1, "), "{page}");
+    }
     let model = |dir: &Path| std::fs::read(dir.join("model.tern")).unwrap();
     assert_eq!(model(&whole), model(&parts));
 }
