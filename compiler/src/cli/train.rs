@@ -101,7 +101,7 @@ pub struct Args {
 
 const EXAMPLES: &str = "\
 Examples:
-  ternc train --dataset digits                       the quick start's network, in a minute
+  ternc train --dataset digits                       the quick start's network, in seconds
   ternc train --model resnet20 --dataset fashion-mnist --weights n12 --activations i8 --out run
   ternc train --resume run
   ternc train --config run/config.toml --out again";

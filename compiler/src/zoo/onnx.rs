@@ -9,12 +9,13 @@ use crate::import::network::{INPUT, OUTPUT};
 use anyhow::{Context, Result, ensure};
 use prost::Message;
 use tern_network::{Layer, Network, Node};
+use ternrt::format::metadata::key;
 use tract_onnx::pb::attribute_proto::AttributeType;
 use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::tensor_shape_proto::{Dimension, dimension};
 use tract_onnx::pb::{
-    AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto,
-    TensorShapeProto, TypeProto, ValueInfoProto, type_proto,
+    AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, StringStringEntryProto,
+    TensorProto, TensorShapeProto, TypeProto, ValueInfoProto, type_proto,
 };
 
 /// The operators' version, and the file's that goes with it (ONNX 1.12).
@@ -23,13 +24,15 @@ const IR_VERSION: i64 = 8;
 /// The largest file that protocol buffers allow.
 const LIMIT: usize = i32::MAX as usize;
 
-/// Encodes the model. `parameter` gives the elements of a parameter by its name, in
-/// PyTorch's order.
+/// Encodes the model. `labels` are the classes' names, if they are known, and stand in
+/// its metadata as `labels`, one a line. `parameter` gives the elements of a parameter
+/// by its name, in PyTorch's order.
 ///
 /// # Errors
 /// A parameter that is missing or of another length; a model over 2 GiB.
 pub fn encode<'p>(
     network: &Network,
+    labels: &[&str],
     parameter: impl Fn(&str) -> Option<&'p [f32]>,
 ) -> Result<Vec<u8>> {
     let mut graph = GraphProto {
@@ -98,6 +101,14 @@ pub fn encode<'p>(
         producer_name: "ternc".into(),
         producer_version: env!("CARGO_PKG_VERSION").into(),
         graph: Some(graph),
+        metadata_props: if labels.is_empty() {
+            Vec::new()
+        } else {
+            vec![StringStringEntryProto {
+                key: key::LABELS.into(),
+                value: labels.join("\n"),
+            }]
+        },
         ..ModelProto::default()
     };
     let len = model.encoded_len();
@@ -257,9 +268,10 @@ mod tests {
             let net = architecture(name, &config).unwrap();
             let tensors = parameters(&net);
             let elements = |name: &str| tensors.get(name).map(|t| t.data.as_slice());
-            let onnx = encode(&net, elements).unwrap();
+            let onnx = encode(&net, &["a", "b", "c", "d", "e"], elements).unwrap();
             let again = import_bytes(&onnx, &ImportOptions::default()).unwrap();
             assert_eq!(again.outputs[0].0, OUTPUT);
+            assert_eq!(again.metadata["labels"], "a\nb\nc\nd\ne");
             let own = network::import(&net, elements).unwrap();
             let (a, b) = (logits(&again, net.input()), logits(&own, net.input()));
             assert_eq!(a.len(), 5);
@@ -281,7 +293,7 @@ mod tests {
     #[test]
     fn a_missing_parameter_is_named() {
         let net = architecture("tiny", &find("tiny").unwrap().default).unwrap();
-        let error = encode(&net, |_| None).unwrap_err().to_string();
+        let error = encode(&net, &[], |_| None).unwrap_err().to_string();
         assert!(error.contains("\"conv1.weight\" is missing"), "{error}");
     }
 }

@@ -1,6 +1,7 @@
 //! A network of the zoo with parameters: those of a checkpoint, or random ones.
 
 use super::{Config, architecture, find, onnx};
+use crate::data::catalogue;
 use crate::training;
 use anyhow::{Context, Result, ensure};
 use std::path::Path;
@@ -92,7 +93,11 @@ impl Filled {
     pub fn onnx(&self) -> Result<Vec<u8>> {
         let mut tensors = self.tensors.clone();
         quantise_weights(&self.network, &self.policy, &mut tensors)?;
-        onnx::encode(&self.network, |name| {
+        // Of a folder of pictures the checkpoint does not tell them.
+        let classes = catalogue::find(&self.config.dataset).map_or(&[][..], |e| e.classes);
+        let known = classes.len() == self.network.classes();
+        let labels = if known { classes } else { &[] };
+        onnx::encode(&self.network, labels, |name| {
             tensors.get(name).map(|t| t.data.as_slice())
         })
     }

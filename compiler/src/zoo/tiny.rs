@@ -21,6 +21,8 @@ pub(super) fn build(name: &str, config: &Config) -> Result<Network, Error> {
         x = net.batch_norm(&format!("bn{i}"), x);
         x = net.relu(&format!("relu{i}"), x);
     }
+    // As in the residual networks: a classifier of all pixels is dense, and would be most of the file.
+    let x = net.global_average_pool("avgpool", x);
     let x = net.flatten("flatten", x);
     net.linear("fc", x, config.classes);
     net.finish()
