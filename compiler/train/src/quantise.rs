@@ -21,7 +21,7 @@ pub fn quantise(
     let rows = weights.chunks_exact(each).zip(out.chunks_exact_mut(each));
     for ((w, out), scale) in rows.zip(scales) {
         *scale = match kind {
-            Weights::T2 => fit::threshold(w, &mut integers),
+            Weights::T2 => fit::mean_threshold(w, &mut integers),
             Weights::N12 => fit::one_of_two(w, taps, &mut integers),
             Weights::N34 => fit::three_of_four(w, taps, &mut integers),
             Weights::F32 if int8 => fit::int8(w, &mut integers),

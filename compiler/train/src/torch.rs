@@ -161,17 +161,17 @@ impl Torch {
                 (q, scale)
             }
             Weights::T2 => {
+                let rows = Some([1].as_slice());
                 let size = exact.f_abs()?;
-                let (sorted, _) = size.f_sort(1, true)?;
-                let sums = sorted.f_cumsum(1, Kind::Double)?;
-                let counts = Array::f_arange_start(1, each + 1, (Kind::Double, self.device))?;
-                let gain = sums.f_mul(&sums)?.f_div(&counts)?;
-                let best = gain.f_argmax(1, true)?;
-                let mean = sums.f_gather(1, &best, false)?;
-                let mean = mean.f_div(&best.f_add_scalar(1)?)?.f_to_kind(Kind::Float)?;
-                let least = sorted.f_gather(1, &best, false)?;
-                let kept = size.f_ge_tensor(&least)?.f_to_kind(Kind::Float)?;
-                (exact.f_sign()?.f_mul(&kept)?, mean)
+                let mean = size.f_mean_dim(rows, true, Kind::Double)?;
+                let kept = size.f_ge_tensor(&mean.f_mul_scalar(0.7)?)?;
+                let kept = kept.f_to_kind(Kind::Float)?;
+                let q = exact.f_sign()?.f_mul(&kept)?;
+                let count = q.f_abs()?.f_sum_dim_intlist(rows, true, Kind::Double)?;
+                let sum = size.f_mul(&kept)?;
+                let sum = sum.f_sum_dim_intlist(rows, true, Kind::Double)?;
+                let scale = sum.f_div(&count.f_clamp_min(1.0)?)?;
+                (q, scale.f_to_kind(Kind::Float)?)
             }
             Weights::N12 => {
                 let taps = taps(&layer) as i64;
