@@ -48,6 +48,13 @@ pub struct Args {
     /// A checkpoint to begin with and to learn from
     #[arg(long, value_name = "CHECKPOINT", conflicts_with = "from_scratch")]
     distil: Option<PathBuf>,
+    /// Share of that checkpoint's answers in the loss; 0: only begin with it. Small networks are
+    /// better off with 0 [default: 0.7]
+    #[arg(long, value_name = "SHARE")]
+    distil_share: Option<f32>,
+    /// What logits are divided by before they are compared [default: 2]
+    #[arg(long, value_name = "T")]
+    distil_temperature: Option<f32>,
     /// Learn without a dense twin
     #[arg(long)]
     from_scratch: bool,
@@ -184,6 +191,8 @@ impl Args {
         recipe.warmup = self.warmup.unwrap_or(recipe.warmup);
         recipe.label_smoothing = self.label_smoothing.unwrap_or(recipe.label_smoothing);
         recipe.blend = self.blend.unwrap_or(recipe.blend);
+        recipe.distil.share = self.distil_share.unwrap_or(recipe.distil.share);
+        recipe.distil.temperature = self.distil_temperature.unwrap_or(recipe.distil.temperature);
         recipe.seed = self.seed.unwrap_or(recipe.seed);
         recipe.weight_decay = self.weight_decay.unwrap_or(recipe.weight_decay);
         recipe.lr = self.lr.unwrap_or(recipe.lr);

@@ -22,7 +22,8 @@ pub enum Schedule {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Distil {
-    /// Share of the other network's answers in the loss; the labels have the rest.
+    /// Share of the other network's answers in the loss; the labels have the rest. With
+    /// 0 the other network is where training begins, and no more.
     pub share: f32,
     /// What logits are divided by before their softmax.
     pub temperature: f32,

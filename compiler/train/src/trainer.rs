@@ -101,8 +101,10 @@ impl<'d> Trainer<'d> {
             .images
             .augmented(indices, recipe.augment, recipe.seed, epoch);
         let teacher = match &mut self.teacher {
-            Some(teacher) => Some(teacher.predict(&batch.images, batch.count)?),
-            None => None,
+            Some(teacher) if recipe.distil.share > 0.0 => {
+                Some(teacher.predict(&batch.images, batch.count)?)
+            }
+            _ => None,
         };
         let (lr, blend) = (
             recipe.lr_at(self.step, an_epoch),
