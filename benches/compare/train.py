@@ -17,7 +17,7 @@ import subprocess
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-VARIANTS = ["n12-i8", "t2-i8", "n12-f32", "t2-f32", "n12-i7"]
+VARIANTS = ["n12-i8", "t2-i8", "n12-f32", "t2-f32", "n12-i7", "t2-i7"]
 
 
 def train(args, folder, *options):
@@ -41,11 +41,12 @@ def run(args):
             common = ["--model", model, "--seed", str(seed)]
             twin = args.output / f"{model}-f32-s{seed}"
             train(args, twin, *common, "--weights", "f32")
+            share = [] if args.distil_share is None else ["--distil-share", args.distil_share]
             for variant in args.variants:
                 weights, activations = variant.split("-")
                 folder = args.output / f"{model}-{variant}-s{seed}"
                 train(args, folder, *common, "--weights", weights, "--activations", activations,
-                      "--distil", twin / "checkpoint.safetensors")
+                      "--distil", twin / "checkpoint.safetensors", *share)
 
 
 def results(args):
@@ -85,6 +86,7 @@ def main():
     parser.add_argument("--dataset", default="fashion-mnist")
     parser.add_argument("--data-dir", type=pathlib.Path)
     parser.add_argument("--epochs", type=int, default=16)
+    parser.add_argument("--distil-share", help="share of the twin's answers in the loss (default: ternc's)")
     parser.add_argument("--device", choices=["cpu", "gpu"], default="cpu")
     parser.add_argument("--bin", type=pathlib.Path, default=ROOT / "target" / "release", metavar="DIR")
     parser.add_argument("--record", type=pathlib.Path, metavar="FILE", help="write the table and FILE's .json twin, and train nothing")

@@ -163,15 +163,63 @@ impl Geometry {
         group * each..(group + 1) * each
     }
 
+    /// Calls `f` with each output place, the first tap of a run along a row of the
+    /// window, the pixel under that tap if there is one, and the run's length: taps
+    /// that lie side by side in the image as in the window, or beside the image.
+    fn runs(&self, mut f: impl FnMut(usize, usize, Option<usize>, usize)) {
+        let Conv2d {
+            kernel,
+            stride,
+            padding,
+            ..
+        } = self.conv;
+        let [_, height, width] = self.input;
+        for oy in 0..self.output[1] {
+            for ox in 0..self.output[2] {
+                let place = oy * self.output[2] + ox;
+                // Taps from `first` to `last` lie on the image's columns.
+                let left = ox * stride;
+                let first = padding.saturating_sub(left).min(kernel);
+                let last = (width + padding).saturating_sub(left).clamp(first, kernel);
+                for ky in 0..kernel {
+                    let tap = ky * kernel;
+                    let y = (oy * stride + ky)
+                        .checked_sub(padding)
+                        .filter(|y| *y < height);
+                    let Some(y) = y.filter(|_| first < last) else {
+                        f(place, tap, None, kernel);
+                        continue;
+                    };
+                    if first > 0 {
+                        f(place, tap, None, first);
+                    }
+                    let pixel = y * width + left + first - padding;
+                    f(place, tap + first, Some(pixel), last - first);
+                    if last < kernel {
+                        f(place, tap + last, None, kernel - last);
+                    }
+                }
+            }
+        }
+    }
+
     /// The windows of a group of channels: `[places, taps, channels]`.
     fn gather(&self, x: &[f32], group: usize, columns: &mut [f32]) {
         let channels = self.channels(group, self.input[0]);
         let (all, each) = (self.input[0], channels.len());
         let taps = self.conv.kernel * self.conv.kernel;
-        self.windows(|place, tap, pixel| {
-            let to = &mut columns[(place * taps + tap) * each..][..each];
+        self.runs(|place, tap, pixel, count| {
+            let to = &mut columns[(place * taps + tap) * each..][..count * each];
             match pixel {
-                Some(pixel) => to.copy_from_slice(&x[pixel * all + channels.start..][..each]),
+                Some(pixel) if each == all => {
+                    to.copy_from_slice(&x[pixel * all..][..count * all]);
+                }
+                Some(pixel) => {
+                    let pixels = x[pixel * all..][..count * all].chunks_exact(all);
+                    for (to, x) in to.chunks_exact_mut(each).zip(pixels) {
+                        to.copy_from_slice(&x[channels.clone()]);
+                    }
+                }
                 None => to.fill(0.0),
             }
         });
@@ -182,12 +230,14 @@ impl Geometry {
         let channels = self.channels(group, self.input[0]);
         let (all, each) = (self.input[0], channels.len());
         let taps = self.conv.kernel * self.conv.kernel;
-        self.windows(|place, tap, pixel| {
+        self.runs(|place, tap, pixel, count| {
             let Some(pixel) = pixel else { return };
-            let from = &columns[(place * taps + tap) * each..][..each];
-            let to = &mut dx[pixel * all + channels.start..][..each];
-            for (to, from) in to.iter_mut().zip(from) {
-                *to += from;
+            let from = &columns[(place * taps + tap) * each..][..count * each];
+            let pixels = dx[pixel * all..][..count * all].chunks_exact_mut(all);
+            for (to, from) in pixels.zip(from.chunks_exact(each)) {
+                for (to, from) in to[channels.clone()].iter_mut().zip(from) {
+                    *to += from;
+                }
             }
         });
     }
