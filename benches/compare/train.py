@@ -90,6 +90,7 @@ def main():
     parser.add_argument("--device", choices=["cpu", "gpu"], default="cpu")
     parser.add_argument("--bin", type=pathlib.Path, default=ROOT / "target" / "release", metavar="DIR")
     parser.add_argument("--record", type=pathlib.Path, metavar="FILE", help="write the table and FILE's .json twin, and train nothing")
+    parser.add_argument("--note", default="", help="what the record says above its table: the device, versions, other options")
     args = parser.parse_args()
     if not args.record:
         run(args)
@@ -97,7 +98,7 @@ def main():
     text = "\n".join(table(found))
     print(text)
     if args.record:
-        args.record.write_text(text + "\n")
+        args.record.write_text((args.note + "\n\n" if args.note else "") + text + "\n")
         plain = [{"model": m, "variant": v, "seed": s, **{k: r for k, r in runs[s].items() if k != "model"}}
                  for (m, v), runs in found.items() for s in sorted(runs)]
         args.record.with_suffix(".json").write_text(json.dumps(plain, indent=1) + "\n")

@@ -218,6 +218,22 @@ fn three_of_four_drops_the_smallest_and_the_last_of_equals() {
 }
 
 #[test]
+fn the_mean_threshold_keeps_what_is_beyond_it() {
+    let mut trits = [9i8; 5];
+    // The mean is 1, so 0.7 stays and 0.6 does not: 3.9 of three that stay.
+    let scale = fit::mean_threshold(&[0.7, -0.6, 2.0, -1.2, 0.5], &mut trits);
+    assert!((scale - 1.3).abs() < 1e-6, "{scale}");
+    assert_eq!(trits, [1, 0, 1, -1, 0]);
+    // What is ternary already stays as it is.
+    let mut again = [9i8; 5];
+    let ternary = trits.map(|t| f32::from(t) * scale);
+    assert_eq!(fit::mean_threshold(&ternary, &mut again), scale);
+    assert_eq!(again, trits);
+    assert_eq!(fit::mean_threshold(&[0.0; 5], &mut trits), 0.0);
+    assert_eq!(trits, [0; 5]);
+}
+
+#[test]
 fn threshold_prefers_the_earlier_of_equals() {
     let mut trits = [9i8; 5];
     // Two of magnitude 1 stay: 4 / 2 is more than 1 / 1 and 2.2^2 / 3.

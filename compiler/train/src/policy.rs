@@ -12,7 +12,8 @@ pub enum Weights {
     /// 32-bit floats.
     #[default]
     F32,
-    /// -1, 0 or 1 times a scale of each output channel.
+    /// -1, 0 or 1 times a scale of each output channel; 0 what is below 0.7 times the
+    /// mean magnitude ([`fit::mean_threshold`](tern_network::fit::mean_threshold)).
     T2,
     /// The same; of each pair of input channels exactly one is not 0.
     N12,
