@@ -220,9 +220,9 @@ fn three_of_four_drops_the_smallest_and_the_last_of_equals() {
 #[test]
 fn the_mean_threshold_keeps_what_is_beyond_it() {
     let mut trits = [9i8; 5];
-    // The mean is 1, so 0.7 stays and 0.6 does not: 3.9 of three that stay.
-    let scale = fit::mean_threshold(&[0.7, -0.6, 2.0, -1.2, 0.5], &mut trits);
-    assert!((scale - 1.3).abs() < 1e-6, "{scale}");
+    // The mean is 1, so 0.75 stays and 0.625 does not: 3.75 of three that stay.
+    let scale = fit::mean_threshold(&[0.75, -0.625, 2.0, -1.0, 0.625], &mut trits);
+    assert_eq!(scale, 1.25);
     assert_eq!(trits, [1, 0, 1, -1, 0]);
     // What is ternary already stays as it is.
     let mut again = [9i8; 5];
