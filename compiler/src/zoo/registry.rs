@@ -28,6 +28,7 @@ const FILES: &[(&str, &[u8])] = embedded![
     "resnet8-fashion-mnist-t2-i8.tern",
     "resnet20-fashion-mnist-n12-i8.tern",
     "resnet20-fashion-mnist-t2-i8.tern",
+    "tiny-digits-t2-f32.tern",
 ];
 
 /// A trained network. `registry.toml` says what each field is.
@@ -255,7 +256,8 @@ mod tests {
 
     #[test]
     fn entries_that_cannot_be_are_refused() {
-        let one = BUILT_IN.find("[[model]]").unwrap();
+        let name = "[[model]]\nname = \"resnet8-fashion-mnist-n12\"";
+        let one = BUILT_IN.find(name).unwrap();
         let next = one + 1 + BUILT_IN[one + 1..].find("[[model]]").unwrap();
         let one = &BUILT_IN[one..next];
         assert_eq!(parse(one, None).unwrap().len(), 1);
