@@ -3,12 +3,12 @@
 use crate::{Caps, Invalid};
 use core::marker::PhantomData;
 use core::ops::Range;
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
 /// What a host supplies to run pieces of a kernel side by side.
 ///
-/// Results never depend on the number of threads: kernels split outputs, not
-/// sums.
+/// Results depend neither on the number of threads nor on who computes what: kernels
+/// split outputs, not sums.
 pub trait ParallelFor: Sync {
     /// How many pieces can run at the same time; at least 1.
     fn threads(&self) -> usize;
@@ -90,12 +90,113 @@ pub(crate) fn each_once(par: &dyn ParallelFor, tasks: usize, f: &(dyn Fn(usize) 
     });
 }
 
+/// Pieces that a task's share is cut into where nothing says how many there are.
+pub(crate) const PIECES: usize = 8;
+
+/// Work in shares of some pieces each: share `t` is task `t`'s. A task takes its
+/// own pieces one by one, then what other tasks have left, so that none waits long
+/// for one that began late or was held up. What a task reads is still for the most
+/// part what it wrote in the call before.
+struct Shares<'a> {
+    tasks: usize,
+    /// How many pieces a share has.
+    pieces: &'a (dyn Fn(usize) -> usize + Sync),
+    /// How many are taken, or more, or [`USED_UP`] or more; of share `t` at `t *
+    /// (MAX_TASKS / tasks)`, so that those of a few tasks lie in different cache lines.
+    taken: [AtomicUsize; MAX_TASKS],
+}
+
+/// Says that all pieces are taken, so that others need not count them. A task adds at
+/// most one to it, so it does not overflow.
+const USED_UP: usize = usize::MAX / 2;
+
+/// The pieces that a task takes, each as its share and its number therein.
+pub(crate) struct Pieces<'a> {
+    /// `None` for a task that is alone.
+    shares: Option<&'a Shares<'a>>,
+    /// The share whose pieces are next, and how many it has, once that is known.
+    share: usize,
+    count: Option<usize>,
+    /// Shares that are not yet used up.
+    left: usize,
+    /// The next piece of a task that is alone.
+    next: usize,
+}
+
+impl Iterator for Pieces<'_> {
+    type Item = (usize, usize);
+
+    fn next(&mut self) -> Option<(usize, usize)> {
+        let Some(shares) = self.shares else {
+            let piece = self.next;
+            self.next += 1;
+            return self.count.filter(|n| piece < *n).map(|_| (0, piece));
+        };
+        while self.left > 0 {
+            let taken = &shares.taken[self.share * (MAX_TASKS / shares.tasks)];
+            if taken.load(Ordering::Relaxed) < USED_UP {
+                let count = *self
+                    .count
+                    .get_or_insert_with(|| (shares.pieces)(self.share));
+                // Relaxed: nobody reads what another piece wrote.
+                let piece = taken.fetch_add(1, Ordering::Relaxed);
+                if piece < count {
+                    return Some((self.share, piece));
+                }
+                taken.store(USED_UP, Ordering::Relaxed);
+            }
+            self.left -= 1;
+            self.share = (self.share + 1) % shares.tasks;
+            self.count = None;
+        }
+        None
+    }
+}
+
+/// Calls `f(task, pieces)` once for every task, through the host; all pieces of all
+/// shares are taken once, whatever the host does, as long as it calls one task.
+/// `tasks` as for [`each_once`]; share `t` has `pieces(t)` pieces.
+pub(crate) fn each_piece(
+    par: &dyn ParallelFor,
+    tasks: usize,
+    pieces: &(dyn Fn(usize) -> usize + Sync),
+    f: &(dyn Fn(usize, &mut Pieces<'_>) + Sync),
+) {
+    if tasks <= 1 {
+        let mut alone = Pieces {
+            shares: None,
+            share: 0,
+            count: Some(pieces(0)),
+            left: 1,
+            next: 0,
+        };
+        return f(0, &mut alone);
+    }
+    let shares = Shares {
+        tasks,
+        pieces,
+        taken: [const { AtomicUsize::new(0) }; MAX_TASKS],
+    };
+    each_once(par, tasks, &|t| {
+        let mut pieces = Pieces {
+            shares: Some(&shares),
+            share: t,
+            count: None,
+            left: tasks,
+            next: 0,
+        };
+        f(t, &mut pieces);
+    });
+}
+
 /// Fewer elements than this are not worth a task: handing it over costs some
 /// hundred nanoseconds, as much as fetching a few kilobytes that another core wrote.
 const MIN_ELEMENTS: usize = 4 * 1024;
+/// And fewer than this not a piece.
+const MIN_PIECE: usize = 1024;
 
 /// How many tasks to split `items` pieces of `elements` elements each into.
-pub(crate) fn tasks(par: &dyn ParallelFor, items: usize, elements: usize) -> usize {
+fn tasks(par: &dyn ParallelFor, items: usize, elements: usize) -> usize {
     let by_size = items.saturating_mul(elements.max(1)) / MIN_ELEMENTS;
     tasks_for(par.threads(), items.min(by_size))
 }
@@ -161,7 +262,30 @@ impl<'a, T> Shared<'a, T> {
     }
 }
 
-/// Calls `f(range, part)` for shares of `y`, cut at multiples of `row`
+/// Calls `f` for ranges that make up `items` of `elements` elements each, side by
+/// side where that pays.
+pub(crate) fn for_ranges(
+    par: &dyn ParallelFor,
+    items: usize,
+    elements: usize,
+    f: &(dyn Fn(Range<usize>) + Sync),
+) {
+    let tasks = tasks(par, items, elements);
+    if tasks <= 1 {
+        return f(0..items);
+    }
+    let worth = (items.saturating_mul(elements.max(1)) / tasks / MIN_PIECE).clamp(1, PIECES);
+    let count = |t: usize| share(items, tasks, t).len().min(worth);
+    each_piece(par, tasks, &count, &|_, pieces| {
+        for (t, piece) in pieces {
+            let mine = share(items, tasks, t);
+            let range = share(mine.len(), count(t), piece);
+            f(mine.start + range.start..mine.start + range.end);
+        }
+    });
+}
+
+/// Calls `f(range, part)` for parts of `y`, cut at multiples of `row`
 /// elements, side by side where that pays.
 pub(crate) fn for_rows<T: Send>(
     par: &dyn ParallelFor,
@@ -171,11 +295,9 @@ pub(crate) fn for_rows<T: Send>(
 ) {
     let row = row.max(1);
     let rows = y.len() / row;
-    let tasks = tasks(par, rows, row);
     let y = Shared::new(y);
-    each_once(par, tasks, &|t| {
-        let rows = share(rows, tasks, t);
-        // SAFETY: the shares of different tasks do not overlap.
+    for_ranges(par, rows, row, &|rows| {
+        // SAFETY: ranges do not overlap.
         let part = unsafe { y.part(rows.start * row..rows.end * row) };
         f(rows, part);
     });
@@ -186,6 +308,7 @@ mod tests {
     use super::*;
     use crate::testing::{Reversed, Threads};
     use std::vec;
+    use std::vec::Vec;
 
     #[test]
     fn shares_cover_everything_once() {
@@ -219,6 +342,61 @@ mod tests {
                     mine[0] += 1;
                 });
                 assert!(counts.iter().all(|c| *c == 1), "{wanted}");
+            }
+        }
+    }
+
+    /// Whoever takes them, and whether or not shares are alike or empty.
+    #[test]
+    fn pieces_are_taken_once() {
+        for tasks in [1, 2, 3, 7, 33, 128] {
+            let count = |t: usize| t * 5 % 7;
+            let starts: Vec<usize> = (0..=tasks).map(|t| (0..t).map(count).sum()).collect();
+            let hosts: [&dyn ParallelFor; 3] = [&Serial, &Reversed(tasks), &Threads(tasks)];
+            for host in hosts {
+                let mut counts = vec![0u8; starts[tasks]];
+                let shared = Shared::new(&mut counts);
+                each_piece(host, tasks, &count, &|_, pieces| {
+                    for (t, piece) in pieces {
+                        let at = starts[t] + piece;
+                        assert!(at < starts[t + 1]);
+                        // SAFETY: each piece has one element of its own.
+                        let mine = unsafe { shared.part(at..at + 1) };
+                        mine[0] += 1;
+                    }
+                });
+                assert!(counts.iter().all(|c| *c == 1), "{tasks}: {counts:?}");
+            }
+        }
+    }
+
+    /// A task that stops after its first piece leaves the other one to the next task.
+    #[test]
+    fn tasks_begin_with_their_own_share_and_go_on_with_others() {
+        let order = std::sync::Mutex::new(vec![]);
+        each_piece(&Reversed(3), 3, &|_| 2, &|task, pieces| {
+            if task == 2 {
+                order.lock().unwrap().extend(pieces.next());
+                return;
+            }
+            order.lock().unwrap().extend(pieces);
+        });
+        let expected = [(2, 0), (1, 0), (1, 1), (2, 1), (0, 0), (0, 1)];
+        assert_eq!(*order.lock().unwrap(), expected);
+    }
+
+    #[test]
+    fn ranges_cover_everything_once() {
+        for (items, elements) in [(0, 1), (1, 9000), (5, 4000), (70_001, 1), (129, 1000)] {
+            for host in [&Serial as &dyn ParallelFor, &Reversed(3), &Threads(4)] {
+                let mut counts = vec![0u8; items];
+                let shared = Shared::new(&mut counts);
+                for_ranges(host, items, elements, &|range| {
+                    // SAFETY: ranges do not overlap, which is what the counts show.
+                    let mine = unsafe { shared.part(range) };
+                    mine.iter_mut().for_each(|c| *c += 1);
+                });
+                assert!(counts.iter().all(|c| *c == 1), "{items} of {elements}");
             }
         }
     }

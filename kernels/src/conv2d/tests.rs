@@ -212,6 +212,37 @@ fn threads_do_not_change_results() {
     }
 }
 
+/// Shares of few strips, whose blocks are cut into pieces; `Reversed` has one task
+/// take all of them.
+#[test]
+fn pieces_of_strips_do_not_change_results() {
+    let mut rng = Rng::new(26);
+    for (x, codec) in inputs() {
+        for (kernel, groups, outputs) in [(3, 1, 130), (3, 2, 112), (1, 1, 400)] {
+            let shape = Conv2dShape {
+                batch: 1,
+                input: [9, 11],
+                in_channels: 48,
+                output: [9, 11],
+                out_channels: outputs,
+                kernel: [kernel; 2],
+                stride: [1, 1],
+                dilation: [1, 1],
+                pad: [kernel / 2; 2],
+                groups,
+                transposed: false,
+            };
+            let y = rng.pick(&OUTPUTS);
+            let case = Case::random(Family::Conv2d, shape, x, codec, y, &mut rng);
+            for caps in case.family.caps() {
+                let alone = case.run(caps, &Serial);
+                assert_eq!(case.run(caps, &Reversed(2)), alone, "{caps}");
+                assert_eq!(case.run(caps, &Threads(3)), alone, "{caps}");
+            }
+        }
+    }
+}
+
 #[test]
 fn hostile_geometry_is_refused() {
     let good = Conv2dShape {

@@ -3,7 +3,7 @@
 
 use super::{Kernel, Problem};
 use crate::layout::{BLOCK, Block};
-use crate::par::each_once;
+use crate::par::each_piece;
 use crate::product::scalar::Element;
 use crate::product::{Rows, Split};
 use crate::{Caps, Ctx, Variant, View};
@@ -33,11 +33,13 @@ pub(super) fn run(ctx: &mut Ctx<'_>, problem: &Problem<'_>) {
 
 fn run_typed<T: Element>(ctx: &mut Ctx<'_>, problem: &Problem<'_>, x: &[T]) {
     let split = Split::new(&problem.size, ctx.threads(), TILE);
-    each_once(ctx.par, split.tasks, &|task| {
-        let (blocks, rows) = split.share(task);
-        for block in blocks {
+    let blocks = |task: usize| split.share(task).0.len();
+    each_piece(ctx.par, split.tasks, &blocks, &|_, pieces| {
+        for (task, piece) in pieces {
+            let (blocks, rows) = split.share(task);
             for first in rows.clone().step_by(TILE) {
-                tile(problem, x, block, first..rows.end.min(first + TILE));
+                let rows = first..rows.end.min(first + TILE);
+                tile(problem, x, blocks.start + piece, rows);
             }
         }
     });
@@ -70,7 +72,7 @@ fn tile<T: Element>(problem: &Problem<'_>, x: &[T], block: usize, rows: Range<us
     }
     for (row, sums) in rows.zip(&sums) {
         let mut sums = sums.map(T::finish);
-        // SAFETY: tasks have disjoint blocks or disjoint rows.
+        // SAFETY: pieces have disjoint blocks or disjoint rows.
         unsafe { problem.finish.scalar(row, first, &mut sums[..count]) };
     }
 }

@@ -1,6 +1,6 @@
 //! Batched product of two f32 matrices that are both computed at run time.
 
-use crate::par::{Shared, each_once, share, tasks_for};
+use crate::par::{Shared, each_piece, share, tasks_for};
 use crate::{Ctx, Invalid, Variant};
 use core::ops::Range;
 
@@ -115,8 +115,10 @@ pub fn run(
     let tiles = batch * columns * rows;
     let tasks = tasks_for(threads, tiles);
     let y = Shared::new(y);
-    each_once(ctx.par, tasks, &|task| {
-        for tile in share(tiles, tasks, task) {
+    let mine = |task: usize| share(tiles, tasks, task);
+    each_piece(ctx.par, tasks, &|t| mine(t).len(), &|_, pieces| {
+        for (task, piece) in pieces {
+            let tile = mine(task).start + piece;
             let (rest, column) = (tile / columns, tile % columns);
             let (index, row) = (rest / rows, rest % rows);
             let a_index = if shape.broadcast_a { 0 } else { index };

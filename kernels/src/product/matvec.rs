@@ -5,7 +5,7 @@
 use super::{Problem, Rows, Size};
 use crate::epilogue::Finish;
 use crate::layout::BLOCK;
-use crate::par::{SCRATCH_ALIGN, each_once, share, tasks_for};
+use crate::par::{PIECES, SCRATCH_ALIGN, each_piece, share, tasks_for};
 use crate::{Codec, Ctx};
 use core::ops::Range;
 
@@ -162,10 +162,23 @@ pub(crate) unsafe fn run<V: Vector, R: Rows>(
     let x = &*prepared;
     let blocks = size.matrix.blocks();
     let tasks = tasks_for(ctx.par.threads(), blocks);
-    each_once(ctx.par, tasks, &|task| {
-        let mine = share(blocks, tasks, task);
-        for first in mine.clone().step_by(BLOCKS) {
-            let blocks = first..mine.end.min(first + BLOCKS);
+    // As many strips as a piece is to have.
+    let strips = blocks.div_ceil(BLOCKS).div_ceil(tasks).div_ceil(PIECES);
+    let mine = |task: usize| share(blocks, tasks, task);
+    let count = |task: usize| mine(task).len().div_ceil(strips * BLOCKS);
+    let piece = |(task, piece): (usize, usize)| {
+        let mine = mine(task);
+        let first = mine.start + piece * strips * BLOCKS;
+        first..mine.end.min(first + strips * BLOCKS)
+    };
+    each_piece(ctx.par, tasks, &count, &|_, pieces| {
+        let strips = pieces.map(piece).flat_map(|blocks| {
+            let end = blocks.end;
+            blocks
+                .step_by(BLOCKS)
+                .map(move |first| first..end.min(first + BLOCKS))
+        });
+        for blocks in strips {
             let strip = Strip {
                 codec: size.codec,
                 weights: problem.blocks(blocks.clone()),
@@ -177,7 +190,7 @@ pub(crate) unsafe fn run<V: Vector, R: Rows>(
             };
             let outputs = blocks.start * BLOCK..size.matrix.outputs.min(blocks.end * BLOCK);
             let mut sums = [0.0; ROWS * STRIDE];
-            // SAFETY: the caller's promise; tasks have disjoint blocks.
+            // SAFETY: the caller's promise; strips have disjoint blocks.
             unsafe {
                 V::add(&strip, &mut sums);
                 V::finish(&problem.finish, 0..size.rows, outputs, &mut sums);

@@ -8,7 +8,7 @@ use super::{Problem, Rows, Size, Split};
 use crate::Ctx;
 use crate::View;
 use crate::layout::{BLOCK, Block};
-use crate::par::each_once;
+use crate::par::each_piece;
 use core::ops::Range;
 
 /// Output rows that share decoded weights.
@@ -93,11 +93,13 @@ pub(crate) fn run<R: Rows>(ctx: &mut Ctx<'_>, problem: &Problem<'_, R>) {
 
 fn run_typed<T: Element, R: Rows>(ctx: &mut Ctx<'_>, problem: &Problem<'_, R>, x: &[T]) {
     let split = Split::new(&problem.size, ctx.threads(), TILE);
-    each_once(ctx.par, split.tasks, &|task| {
-        let (units, rows) = split.share(task);
-        for unit in units {
+    let units = |task: usize| split.share(task).0.len();
+    each_piece(ctx.par, split.tasks, &units, &|_, pieces| {
+        for (task, piece) in pieces {
+            let (units, rows) = split.share(task);
             for first in rows.clone().step_by(TILE) {
-                tile(problem, x, unit, first..rows.end.min(first + TILE));
+                let rows = first..rows.end.min(first + TILE);
+                tile(problem, x, units.start + piece, rows);
             }
         }
     });
@@ -141,7 +143,7 @@ fn tile<T: Element, R: Rows>(problem: &Problem<'_, R>, x: &[T], unit: usize, row
     let (first, count) = problem.outputs(unit);
     for (row, sums) in rows.zip(&sums) {
         let mut sums = sums.map(T::finish);
-        // SAFETY: tasks have disjoint units or disjoint rows.
+        // SAFETY: pieces have disjoint units or disjoint rows.
         unsafe { problem.finish.scalar(row, first, &mut sums[..count]) };
     }
 }

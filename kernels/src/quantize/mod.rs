@@ -54,12 +54,11 @@ const VARIANTS: &[Variant<Kernels>] = &[
 pub fn dynamic_scale(ctx: &mut Ctx<'_>, x: &[f32], qmax: i32) -> f32 {
     let max_abs =
         Variant::select(VARIANTS, ctx.caps).map_or(scalar::KERNELS.max_abs, |v| v.run.max_abs);
-    // Magnitudes are ordered as their bits. The shares are those of `quantize`, so
+    // Magnitudes are ordered as their bits. The ranges are those of `quantize`, so
     // that a thread finds its own in its cache.
     let largest = AtomicU32::new(0);
-    let tasks = par::tasks(ctx.par, x.len(), 1);
-    par::each_once(ctx.par, tasks, &|t| {
-        let largest_here = max_abs(&x[par::share(x.len(), tasks, t)]);
+    par::for_ranges(ctx.par, x.len(), 1, &|range| {
+        let largest_here = max_abs(&x[range]);
         largest.fetch_max(largest_here.to_bits(), Ordering::Relaxed);
     });
     let scale = f32::from_bits(largest.into_inner()) / qmax as f32;

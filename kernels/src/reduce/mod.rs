@@ -176,11 +176,9 @@ fn fold<T: Copy + Sync, Y: Copy + Send + Sync>(
     let contiguous = s.kept.rank > 0 && s.kept.steps[last] == 1;
     let width = if contiguous { s.kept.dims[last] } else { 1 };
     let outputs = y.len();
-    let tasks = par::tasks(ctx.par, outputs, s.reduced.len());
     let y = par::Shared::new(y);
-    par::each_once(ctx.par, tasks, &|t| {
-        let range = par::share(outputs, tasks, t);
-        // SAFETY: the shares of different tasks do not overlap.
+    par::for_ranges(ctx.par, outputs, s.reduced.len(), &|range| {
+        // SAFETY: ranges do not overlap.
         let mut y = unsafe { y.part(range.clone()) };
         let mut at = range.start;
         while !y.is_empty() {

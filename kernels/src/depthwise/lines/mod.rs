@@ -32,7 +32,7 @@ use super::{Problem, scalar};
 use crate::conv2d::Conv2dShape;
 use crate::epilogue::Finish;
 use crate::layout::{BLOCK, Block};
-use crate::par::{SCRATCH_ALIGN, Shared, each_once, share};
+use crate::par::{SCRATCH_ALIGN, Shared, each_piece, share};
 use crate::product::scalar::Element;
 use crate::product::{Rows, Size};
 use crate::{Ctx, DType};
@@ -203,8 +203,9 @@ pub(super) unsafe fn run<L: Lanes>(ctx: &mut Ctx<'_>, problem: &Problem<'_>, x: 
         return;
     };
     let (shared, tasks) = (&*shared, Shared::new(tasks));
-    each_once(ctx.par, plan.tasks, &|i| {
-        // SAFETY: every task has a range of its own, and `each_once` runs a task
+    let items = |i: usize| share(plan.strips * plan.parts.count(), plan.tasks, i);
+    each_piece(ctx.par, plan.tasks, &|i| items(i).len(), &|i, pieces| {
+        // SAFETY: every task has a range of its own, and `each_piece` runs a task
         // no more than once.
         let scratch = unsafe { tasks.part(i * plan.task..(i + 1) * plan.task) };
         if scratch.len() < plan.task || !scratch.as_ptr().addr().is_multiple_of(SCRATCH_ALIGN) {
@@ -217,9 +218,8 @@ pub(super) unsafe fn run<L: Lanes>(ctx: &mut Ctx<'_>, problem: &Problem<'_>, x: 
             shared,
             scratch: scratch.as_mut_ptr(),
         };
-        let items = plan.strips * plan.parts.count();
-        // SAFETY: the caller's promise; tasks have disjoint items.
-        unsafe { task.run(share(items, plan.tasks, i)) };
+        // SAFETY: the caller's promise; pieces are different items.
+        unsafe { task.run(pieces.map(|(i, piece)| items(i).start + piece)) };
     });
 }
 
@@ -314,7 +314,7 @@ impl<L: Lanes> Task<'_, L> {
     /// # Safety
     ///
     /// The CPU has what `L` needs; no other task has these items.
-    unsafe fn run(&self, items: Range<usize>) {
+    unsafe fn run(&self, items: impl Iterator<Item = usize>) {
         let parts = self.plan.parts.count();
         let mut pointed = None;
         for item in items {

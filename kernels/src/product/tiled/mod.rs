@@ -3,10 +3,10 @@
 //! [`Tile`]; this is the loop around it.
 //!
 //! ```text
-//! decode all panels, if they stay in a cache together
 //! for each strip of output rows:
 //!     make the image of the input that it reads    // unless tiles read the input itself
 //!     for each BLOCKS blocks of a group:
+//!         decode their panels, if all stay in a cache together and these are missing
 //!         for each chunk of k:
 //!             decode the chunk's panels            // unless they are
 //!             for each tile of ROWS rows: add the chunk's products
@@ -20,14 +20,17 @@
 //! beyond the input. Copying it costs little beside the products, and brings the
 //! activations into the form that a tile multiplies, or looks sums up in.
 //!
+//! A *piece* is what tasks take at a time: a strip, or some of the blocks of one
+//! where a task's share has few strips. Its tiles are the same whoever takes it.
+//!
 //! A segment that is no multiple of a tile's `STEP` is read to the next multiple;
 //! the weights there are 0.
 
-use self::plan::Plan;
+use self::plan::{Cursor, Plan};
 use super::{Problem, Rows, Size, Split};
 use crate::epilogue::Finish;
 use crate::layout::BLOCK;
-use crate::par::{SCRATCH_ALIGN, Shared, each_once};
+use crate::par::{Pieces, SCRATCH_ALIGN, Shared, each_piece};
 use crate::{Codec, Ctx, Matrix};
 use core::ops::Range;
 
@@ -60,8 +63,8 @@ pub(crate) trait Tile {
     /// Bytes of a chunk's panels at most, so that they and the rows they meet stay
     /// in a cache.
     const PANELS: usize = 18 << 10;
-    /// Bytes of the panels of a group of channels at most that are decoded before
-    /// the first strip and kept.
+    /// Bytes of the panels of a group of channels at most that are decoded once and
+    /// kept.
     const KEPT: usize = 64 << 10;
     /// Rows of a strip at most: more of them decode panels less often. One tile is
     /// always possible.
@@ -244,23 +247,27 @@ pub(crate) unsafe fn run<T: Tile, R: Rows>(
         return;
     };
     let scratch = Shared::new(&mut *ctx.scratch);
-    each_once(ctx.par, plan.split.tasks, &|i| {
-        // SAFETY: every task has a range of its own, and `each_once` runs a task
-        // no more than once.
-        let scratch = unsafe { scratch.part(i * plan.task..(i + 1) * plan.task) };
-        if scratch.len() < plan.task || !scratch.as_ptr().addr().is_multiple_of(SCRATCH_ALIGN) {
-            return;
-        }
-        let task: Task<'_, T, R> = Task {
-            problem,
-            plan: &plan,
-            x,
-            scratch: scratch.as_mut_ptr(),
-        };
-        let (units, rows) = plan.split.share(i);
-        // SAFETY: the caller's promise.
-        unsafe { task.run(units, rows) };
-    });
+    each_piece(
+        ctx.par,
+        plan.split.tasks,
+        &|i| plan.pieces(i),
+        &|i, pieces| {
+            // SAFETY: every task has a range of its own, and `each_piece` runs a task
+            // no more than once.
+            let scratch = unsafe { scratch.part(i * plan.task..(i + 1) * plan.task) };
+            if scratch.len() < plan.task || !scratch.as_ptr().addr().is_multiple_of(SCRATCH_ALIGN) {
+                return;
+            }
+            let task: Task<'_, T, R> = Task {
+                problem,
+                plan: &plan,
+                x,
+                scratch: scratch.as_mut_ptr(),
+            };
+            // SAFETY: the caller's promise.
+            unsafe { task.run(pieces) };
+        },
+    );
 }
 
 /// One task, with its scratch laid out as the plan says.
@@ -281,43 +288,49 @@ impl<T: Tile, R: Rows> Task<'_, T, R> {
     /// # Safety
     ///
     /// The CPU has what `T` needs.
-    unsafe fn run(&self, units: Range<usize>, rows: Range<usize>) {
-        let (plan, blocks) = (self.plan, self.problem.size.matrix.blocks());
+    unsafe fn run(&self, pieces: &mut Pieces<'_>) {
+        let plan = self.plan;
         for segment in 0..plan.segments {
             let offset = plan.offset(segment * plan.taps) * T::UNIT;
             // SAFETY: the part has room for every segment.
             unsafe { self.part::<usize>(plan.offsets).add(segment).write(offset) };
         }
-        let mut first = units.start;
-        while first < units.end {
-            let end = ((first / blocks + 1) * blocks).min(units.end);
-            if plan.kept {
-                for (i, unit) in (first..end).enumerate() {
-                    // SAFETY: the caller's promise; there is a panel for each block
-                    // of a group.
-                    unsafe { self.decode(unit, 0..plan.segments, 0, plan.len, i) };
+        let mut cursor = Cursor::default();
+        // The group whose panels are kept, and the strip that is there.
+        let (mut kept, mut strip) = (None, None);
+        for (share, piece) in pieces {
+            cursor.go_to(plan, share, piece);
+            let (units, rows) = (cursor.units.clone(), cursor.rows.clone());
+            let (group, _) = self.problem.locate(units.start);
+            if plan.kept && kept != Some(group) {
+                // SAFETY: the part has room for every block of a group.
+                unsafe { self.part::<bool>(plan.decoded).write_bytes(0, plan.blocks) };
+                kept = Some(group);
+            }
+            if strip != Some((group, rows.clone())) {
+                strip = None;
+                // SAFETY: the caller's promise; the strip is one of the plan's.
+                if !unsafe { self.strip(rows.clone(), group) } {
+                    continue;
                 }
+                strip = Some((group, rows.clone()));
             }
-            let mut left = rows.clone();
-            while !left.is_empty() {
-                let strip = plan.strip(&left);
-                left.start = strip.end;
-                // SAFETY: the caller's promise; the units are of one group and
-                // the strip is one of the plan's.
-                unsafe { self.strip(first..end, strip) };
+            for tile in cursor.tiles.clone() {
+                // SAFETY: the caller's promise; at most BLOCKS units of one group,
+                // and the strip is there.
+                unsafe { self.blocks(plan.tile(&units, tile), rows.clone()) };
             }
-            first = end;
         }
     }
 
-    /// A strip of output rows for units of one group.
+    /// Makes the pointers and sums of a strip of output rows for a group, and its
+    /// image; false where the input is too short.
     ///
     /// # Safety
     ///
-    /// As for [`run`](Self::run).
-    unsafe fn strip(&self, units: Range<usize>, rows: Range<usize>) {
+    /// As for [`run`](Self::run); the strip is one of the plan's.
+    unsafe fn strip(&self, rows: Range<usize>, group: usize) -> bool {
         let plan = self.plan;
-        let (group, _) = self.problem.locate(units.start);
         // SAFETY: the caller's promise.
         let there = unsafe {
             if plan.direct {
@@ -328,7 +341,7 @@ impl<T: Tile, R: Rows> Task<'_, T, R> {
             }
         };
         if !there {
-            return;
+            return false;
         }
         // SAFETY: these parts have room for a strip's rows, and as many as a tile
         // has; the pointers were just written.
@@ -342,15 +355,7 @@ impl<T: Tile, R: Rows> Task<'_, T, R> {
             let sums = core::slice::from_raw_parts_mut(sums, rows.len());
             T::row_sums(&self.segments(0, rows.len()), sums);
         }
-        // As many tiles of blocks as that takes, but of like size.
-        let groups = units.len().div_ceil(T::BLOCKS);
-        for g in 0..groups {
-            let at = |g: usize| units.start + units.len() * g / groups;
-            let kept = if plan.kept { at(g) - units.start } else { 0 };
-            // SAFETY: the caller's promise; at most BLOCKS units, whose panels are
-            // there if they are kept.
-            unsafe { self.blocks(at(g)..at(g + 1), rows.clone(), kept) };
-        }
+        true
     }
 
     /// The tiles of a strip.
@@ -360,14 +365,28 @@ impl<T: Tile, R: Rows> Task<'_, T, R> {
             .map(move |first| first..end.min(first + T::ROWS))
     }
 
-    /// A strip of output rows for at most `BLOCKS` units, in chunks of k. The panels
-    /// are decoded, or have been kept, from number `kept` on.
+    /// A strip of output rows for at most `BLOCKS` units, in chunks of k.
     ///
     /// # Safety
     ///
     /// As for [`run`](Self::run); the strip's pointers are there.
-    unsafe fn blocks(&self, units: Range<usize>, rows: Range<usize>, kept: usize) {
+    unsafe fn blocks(&self, units: Range<usize>, rows: Range<usize>) {
         let (plan, size) = (self.plan, &self.problem.size);
+        // Where kept panels are: each block's at its number in the group.
+        let (_, block) = self.problem.locate(units.start);
+        let kept = if plan.kept { block } else { 0 };
+        if plan.kept {
+            for (i, unit) in (kept..).zip(units.clone()) {
+                // SAFETY: the caller's promise; there is a panel, and a byte that
+                // `run` wrote, for each block of a group.
+                unsafe {
+                    let decoded = self.part::<bool>(plan.decoded).add(i);
+                    if !decoded.replace(true) {
+                        self.decode(unit, 0..plan.segments, 0, plan.len, i);
+                    }
+                }
+            }
+        }
         let [chunk_segments, chunk_len] = plan.chunk;
         let single = plan.chunk == [plan.segments, plan.len];
         let (first_output, _) = self.problem.outputs(units.start);

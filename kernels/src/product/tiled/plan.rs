@@ -5,12 +5,15 @@ use super::image::Source;
 use super::{Split, Tile};
 use crate::Matrix;
 use crate::layout::BLOCK;
-use crate::par::SCRATCH_ALIGN as ALIGN;
+use crate::par::{PIECES, SCRATCH_ALIGN as ALIGN, share};
 use crate::product::{Rows, Size};
 use core::ops::Range;
 
 /// Bytes that a tile keeps of the sums of a row and a block.
 pub(super) const SUMS: usize = 4 * BLOCK;
+
+/// Fewer products than this are not worth a piece.
+const PRODUCTS: usize = 128 << 10;
 
 /// A plan; lengths and distances are counted in elements where not said otherwise.
 #[derive(Clone, Copy, Debug)]
@@ -36,10 +39,16 @@ pub(super) struct Plan {
     within_line: bool,
     /// Bytes of a block's decoded panel of a chunk.
     pub(super) panel: usize,
-    /// Whether all panels of a group are decoded once, before the first strip.
+    /// Whether all panels of a group are kept once they are decoded.
     pub(super) kept: bool,
+    /// Blocks of a group, and of a tile at most.
+    pub(super) blocks: usize,
+    tile: usize,
+    /// Into how many pieces a strip's blocks are cut.
+    cuts: usize,
     /// Where these begin in scratch.
     pub(super) starts: usize,
+    pub(super) decoded: usize,
     pub(super) sums: usize,
     pub(super) pointers: usize,
     pub(super) row_sums: usize,
@@ -117,7 +126,11 @@ impl Plan {
             within_line: false,
             panel: (chunk[0].checked_mul(chunk[1])? / T::STEP).checked_mul(T::GROUP)?,
             kept: false,
+            blocks: size.matrix.blocks(),
+            tile: T::BLOCKS,
+            cuts: 1,
             starts: 0,
+            decoded: 0,
             sums: 0,
             pointers: 0,
             row_sums: 0,
@@ -132,15 +145,17 @@ impl Plan {
 
         let in_place = T::in_place(size.codec);
         let panels = if in_place { 0 } else { plan.panel };
-        let all = size.matrix.blocks();
-        plan.kept = single && !in_place && all.checked_mul(plan.panel)? <= T::KEPT;
-        let blocks = if plan.kept { all } else { blocks };
+        plan.kept = single && !in_place && plan.blocks.checked_mul(plan.panel)? <= T::KEPT;
+        let decoded = if plan.kept { plan.blocks } else { 0 };
+        let blocks = if plan.kept { plan.blocks } else { blocks };
+        plan.cut_blocks(size);
         let strip_tiles = plan.strip.div_ceil(T::ROWS);
         let waiting_tiles = if single { 1 } else { strip_tiles };
         let strip_rows = strip_tiles * T::ROWS;
         let end = &mut plan.task;
         part(end, panels, blocks)?;
         plan.starts = part(end, blocks, size_of::<[i32; BLOCK]>())?;
+        plan.decoded = part(end, decoded, size_of::<bool>())?;
         plan.sums = part(end, waiting_tiles * T::ROWS, T::BLOCKS * SUMS)?;
         plan.pointers = part(end, strip_rows, size_of::<*const u8>())?;
         plan.row_sums = part(end, strip_rows, size_of::<i32>())?;
@@ -193,6 +208,53 @@ impl Plan {
         Some(())
     }
 
+    /// Cuts strips' blocks into pieces where tasks have too few strips to share.
+    fn cut_blocks(&mut self, size: &Size) {
+        if self.split.tasks <= 1 {
+            return;
+        }
+        let (units, rows) = self.split.share(0);
+        let strips = self.groups(&units).len() * self.strips(rows.clone()).count();
+        let products = units.len().min(self.blocks) * BLOCK * size.matrix.taps;
+        let products = (products * size.matrix.channels).saturating_mul(rows.len());
+        let wanted = (products / PRODUCTS)
+            .clamp(1, PIECES)
+            .div_ceil(strips.max(1));
+        let tiles = units.len().min(self.blocks).div_ceil(self.tile);
+        self.cuts = wanted.clamp(1, tiles.max(1));
+    }
+
+    /// The groups that some units are of.
+    fn groups(&self, units: &Range<usize>) -> Range<usize> {
+        units.start / self.blocks..units.end.div_ceil(self.blocks)
+    }
+
+    /// The strips of some rows.
+    fn strips(&self, rows: Range<usize>) -> impl Iterator<Item = Range<usize>> {
+        let mut left = rows;
+        core::iter::from_fn(move || {
+            (!left.is_empty()).then(|| {
+                let strip = self.strip(&left);
+                left.start = strip.end;
+                strip
+            })
+        })
+    }
+
+    /// How many pieces the share of a task has.
+    pub(super) fn pieces(&self, share: usize) -> usize {
+        let (units, rows) = self.split.share(share);
+        self.groups(&units).len() * self.strips(rows).count() * self.cuts
+    }
+
+    /// The units of a tile of those of a group: as many tiles as that takes, but of
+    /// like size.
+    pub(super) fn tile(&self, units: &Range<usize>, tile: usize) -> Range<usize> {
+        let tiles = units.len().div_ceil(self.tile);
+        let at = |tile: usize| units.start + units.len() * tile / tiles;
+        at(tile)..at(tile + 1)
+    }
+
     /// The strip at the start of these rows: as few strips as possible, of like
     /// size.
     pub(super) fn strip(&self, rows: &Range<usize>) -> Range<usize> {
@@ -211,5 +273,56 @@ impl Plan {
         let [down, across] = self.source.axes;
         let (y, x) = (tap / across.kernel, tap % across.kernel);
         down.tap(y) * self.steps[1] + across.tap(x) * self.steps[0]
+    }
+}
+
+/// What a piece is of. Strips are of like size, but for the last ones of a share, so
+/// their beginnings are found one after another.
+#[derive(Default)]
+pub(super) struct Cursor {
+    /// The share, and what it has.
+    share: Option<usize>,
+    all: (Range<usize>, Range<usize>),
+    /// Strips of each group; without end where there is one group.
+    strips: usize,
+    /// The piece's units, all that the share has of their group.
+    pub(super) units: Range<usize>,
+    /// Those of its tiles that are the piece's.
+    pub(super) tiles: Range<usize>,
+    /// Its strip.
+    pub(super) rows: Range<usize>,
+    /// The rows that follow the strip, and the number of the strip there.
+    left: Range<usize>,
+    next: usize,
+}
+
+impl Cursor {
+    /// Goes to a piece of a share.
+    pub(super) fn go_to(&mut self, plan: &Plan, task: usize, piece: usize) {
+        let begins = self.share != Some(task);
+        if begins {
+            self.share = Some(task);
+            self.all = plan.split.share(task);
+            self.strips = match plan.groups(&self.all.0).len() {
+                1 => usize::MAX,
+                _ => plan.strips(self.all.1.clone()).count(),
+            };
+        }
+        let (units, rows) = &self.all;
+        let (strip, cut) = (piece / plan.cuts, piece % plan.cuts);
+        let (group, strip) = (strip / self.strips, strip % self.strips);
+        if begins || strip + 1 < self.next {
+            (self.left, self.next) = (rows.clone(), 0);
+        }
+        while self.next <= strip {
+            self.rows = plan.strip(&self.left);
+            self.left.start = self.rows.end;
+            self.next += 1;
+        }
+        let group = units.start / plan.blocks + group;
+        let first = units.start.max(group * plan.blocks);
+        self.units = first..units.end.min((group + 1) * plan.blocks);
+        let tiles = self.units.len().div_ceil(plan.tile);
+        self.tiles = share(tiles, plan.cuts, cut);
     }
 }
