@@ -7,6 +7,7 @@ pub(crate) use case::Case;
 
 use crate::conv2d::{self, Conv2dShape};
 use crate::gemm::{self, GemmShape};
+use crate::layout::{BLOCK, Block};
 use crate::{
     Caps, Codec, Ctx, DType, Epilogue, Invalid, Matrix, ParallelFor, Variant, View, ViewMut,
     Weights, depthwise,
@@ -303,3 +304,28 @@ pub(crate) fn i7(mut random: impl FnMut() -> Case) -> Case {
 
 /// The dtypes of outputs.
 pub(crate) const OUTPUTS: [DType; 3] = [DType::F32, DType::I16, DType::I8];
+
+/// Compares quads, four consecutive k of 16 outputs as trits plus one, with the layouts.
+/// `quads(codec, bytes, count)` decodes the first `count` of panels, whose bytes have
+/// every value.
+pub(crate) fn quads_are_as_the_layouts_say(
+    quads: impl Fn(Codec, &[u8], usize) -> Vec<[[u8; 4]; BLOCK]>,
+) {
+    for codec in [Codec::T2, Codec::T5, Codec::N12, Codec::N34] {
+        let (k, len) = codec.panel();
+        // 16 panels: those of n34 have every nibble with both third signs.
+        let bytes: Vec<u8> = (0..=255).cycle().take(16 * len).collect();
+        let matrix = Matrix {
+            groups: 1,
+            outputs: BLOCK,
+            taps: 1,
+            channels: 16 * k,
+        };
+        let block = Block::new(codec, &matrix, &bytes);
+        let quads = quads(codec, &bytes, 4 * k);
+        for k in 0..16 * k {
+            let found = quads[k / 4].map(|codes| i16::from(codes[k % 4]) - 1);
+            assert_eq!(found, block.integers(0, k), "{codec:?} at {k}");
+        }
+    }
+}

@@ -131,30 +131,11 @@ impl Geometry {
 
     /// Calls `f` with each output place, tap, and the pixel under it, if there is one.
     fn windows(&self, mut f: impl FnMut(usize, usize, Option<usize>)) {
-        let Conv2d {
-            kernel,
-            stride,
-            padding,
-            ..
-        } = self.conv;
-        let [_, height, width] = self.input;
-        for oy in 0..self.output[1] {
-            for ox in 0..self.output[2] {
-                let place = oy * self.output[2] + ox;
-                for ky in 0..kernel {
-                    let y = (oy * stride + ky)
-                        .checked_sub(padding)
-                        .filter(|y| *y < height);
-                    for kx in 0..kernel {
-                        let x = (ox * stride + kx)
-                            .checked_sub(padding)
-                            .filter(|x| *x < width);
-                        let pixel = y.zip(x).map(|(y, x)| y * width + x);
-                        f(place, ky * kernel + kx, pixel);
-                    }
-                }
+        self.runs(|place, tap, pixel, count| {
+            for i in 0..count {
+                f(place, tap + i, pixel.map(|pixel| pixel + i));
             }
-        }
+        });
     }
 
     /// Channels of one group.

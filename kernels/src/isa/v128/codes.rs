@@ -224,10 +224,8 @@ unsafe fn nibbles<V: Registers>(bytes: V::I, signs: &[u8; 4]) -> [V::I; MOST] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::layout::{BLOCK, Block};
-    use crate::{Caps, Matrix};
+    use crate::{Caps, testing};
     use std::println;
-    use std::vec::Vec;
 
     #[cfg(target_arch = "aarch64")]
     use crate::isa::aarch64_neon::Neon as Here;
@@ -241,28 +239,12 @@ mod tests {
         if Caps::detect() == Caps::SCALAR {
             return println!("skipped: this CPU has none of the instruction sets");
         }
-        for codec in [Codec::T2, Codec::T5, Codec::N12, Codec::N34] {
-            let (k, len) = codec.panel();
-            // 16 panels: those of n34 have every nibble with both third signs.
-            let bytes: Vec<u8> = (0..=255).cycle().take(16 * len).collect();
-            let matrix = Matrix {
-                groups: 1,
-                outputs: BLOCK,
-                taps: 1,
-                channels: 16 * k,
-            };
-            let block = Block::new(codec, &matrix, &bytes);
+        testing::quads_are_as_the_layouts_say(|codec, bytes, count| {
             // SAFETY: the instruction set was just found.
-            let mut quads = unsafe { Quads::<Here>::new(codec, &bytes) };
-            for k in 0..16 * k {
-                let expected = block.integers(0, k);
-                // SAFETY: as above.
-                let quad = unsafe { quads.get(k / 4) };
-                // SAFETY: both are 64 bytes.
-                let quad: [[u8; 4]; BLOCK] = unsafe { core::mem::transmute(quad) };
-                let found = quad.map(|codes| i16::from(codes[k % 4]) - 1);
-                assert_eq!(found, expected, "{codec:?} at {k}");
-            }
-        }
+            let mut quads = unsafe { Quads::<Here>::new(codec, bytes) };
+            // SAFETY: as above; a quad is 64 bytes.
+            let quad = |i| unsafe { core::mem::transmute(quads.get(i)) };
+            (0..count).map(quad).collect()
+        });
     }
 }

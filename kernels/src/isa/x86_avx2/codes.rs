@@ -184,38 +184,20 @@ fn fours(bytes: __m256i, signs: &[u8; 8]) -> [__m256i; MOST] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::layout::{BLOCK, Block};
-    use crate::{Caps, Matrix};
+    use crate::{Caps, testing};
     use std::println;
-    use std::vec::Vec;
 
     #[test]
     fn every_byte_decodes_as_the_layouts_say() {
         if !Caps::detect().has(Caps::AVX2) {
             return println!("skipped: this CPU has no AVX2");
         }
-        for codec in [Codec::T2, Codec::T5, Codec::N12, Codec::N34] {
-            let (k, len) = codec.panel();
-            // 16 panels: those of n34 have every nibble with both third signs.
-            let bytes: Vec<u8> = (0..=255).cycle().take(16 * len).collect();
-            let matrix = Matrix {
-                groups: 1,
-                outputs: BLOCK,
-                taps: 1,
-                channels: 16 * k,
-            };
-            let block = Block::new(codec, &matrix, &bytes);
+        testing::quads_are_as_the_layouts_say(|codec, bytes, count| {
             // SAFETY: AVX2 was just found.
-            let mut quads = unsafe { Quads::new(codec, &bytes) };
-            for k in 0..16 * k {
-                let expected = block.integers(0, k);
-                // SAFETY: as above.
-                let quad = unsafe { quads.get(k / 4) };
-                // SAFETY: both are 64 bytes.
-                let quad: [[u8; 4]; BLOCK] = unsafe { core::mem::transmute(quad) };
-                let found = quad.map(|codes| i16::from(codes[k % 4]) - 1);
-                assert_eq!(found, expected, "{codec:?} at {k}");
-            }
-        }
+            let mut quads = unsafe { Quads::new(codec, bytes) };
+            // SAFETY: as above; a quad is 64 bytes.
+            let quad = |i| unsafe { core::mem::transmute(quads.get(i)) };
+            (0..count).map(quad).collect()
+        });
     }
 }
