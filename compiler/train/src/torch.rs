@@ -314,13 +314,18 @@ impl Torch {
             let seen = x.f_abs()?.f_max()?.f_maximum(clip)?;
             clip.f_copy_(&seen)?;
         }
-        let most = f64::from(self.plan.qmax);
-        let cut = x.f_clamp_tensor(Some(&clip.f_neg()?), Some(&*clip))?;
-        let exact = x.f_detach()?;
-        let scale = clip.f_detach()?.f_div_scalar(most)?;
-        let whole = exact.f_div(&scale)?.f_round()?.f_clamp(-most, most)?;
-        let moved = whole.f_mul(&scale)?.f_sub(&cut.f_detach()?)?;
-        Ok(cut.f_add(&moved)?)
+        // Nothing is below a ReLU's zero: no lower bound to look for, nor its gradient.
+        let layer = &self.plan.network.nodes()[node].layer;
+        let least = match layer {
+            Layer::Relu | Layer::Relu6 => None,
+            _ => Some(clip.f_neg()?),
+        };
+        let mut x = x.f_clamp_tensor(least.as_ref(), Some(&*clip))?;
+        // Rounded in place, behind the derivative's back: it is the cut's.
+        let _guard = tch::no_grad_guard();
+        let scale = clip.f_div_scalar(f64::from(self.plan.qmax))?;
+        let _ = x.f_div_(&scale)?.f_round_()?.f_mul_(&scale)?;
+        Ok(x)
     }
 
     fn update(&mut self, far: &[(i64, Array)], s: &Settings) -> Result<()> {
