@@ -35,7 +35,9 @@ mod x86_avx2;
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod x86_avx512;
 #[cfg(target_arch = "x86_64")]
-pub(crate) use x86_avx2::{CLIP, Columns, Common, IDENTITY, Known, Line, Lines, RELU, common};
+pub(crate) use x86_avx2::{
+    CLIP, Columns, Common, IDENTITY, Known, Line, Lines, PackedRows, RELU, common,
+};
 
 #[cfg(test)]
 mod tests;

@@ -1,5 +1,8 @@
 use super::*;
-use crate::testing::{Case, Family, OUTPUTS, Reversed, Rng, Threads, i7, inputs, product_shape};
+use crate::eltwise::{Unary, UnaryKind};
+use crate::testing::{
+    Buffer, Case, Family, OUTPUTS, Reversed, Rng, Threads, i7, inputs, product_shape,
+};
 use crate::{Residual, Serial};
 use std::vec;
 use std::vec::Vec;
@@ -42,6 +45,30 @@ fn agrees_for_every_dtype_and_epilogue() {
             for _ in 0..12 {
                 let (m, n, k) = (1 + rng.below(20), 1 + rng.below(40), 1 + rng.below(90));
                 case(m, n, k, x, codec, y, &mut rng).check(&Serial);
+            }
+        }
+    }
+}
+
+/// The epilogues that are finished in registers, around the depth that i16 sums hold,
+/// with whole blocks of outputs and halves.
+#[test]
+fn bytes_of_every_depth_agree() {
+    let mut rng = Rng::new(20);
+    for n in [8, 16, 24, 40] {
+        for m in [4, 6, 7, 13] {
+            for k in [4, 25, 127, 128, 129, 256, 259, 400] {
+                let (x, y) = (DType::I8, DType::I8);
+                let mut case = case(m, n, k, x, Codec::T2, y, &mut rng);
+                let kinds = [UnaryKind::Identity, UnaryKind::Relu, UnaryKind::Clip];
+                case.activation = Unary {
+                    kind: rng.pick(&kinds),
+                    alpha: -0.5,
+                    beta: 1.5,
+                };
+                let residual = Buffer::random(y, m * n, &mut rng);
+                case.residual = (rng.below(2) > 0).then_some((residual, 1.0 / 55.0));
+                case.check(&Serial);
             }
         }
     }
@@ -126,8 +153,8 @@ fn the_deepest_integer_sums_are_exact() {
         for (value, w) in [(i16::MIN, 1), (i16::MIN, -1), (i16::MAX, 1), (i16::MAX, -1)] {
             let mut case = case(2, 2, k, x, Codec::T2, DType::F32, &mut rng);
             match &mut case.x {
-                crate::testing::Buffer::I8(x) => x.fill((value >> 8) as i8),
-                crate::testing::Buffer::I16(x) => x.fill(value),
+                Buffer::I8(x) => x.fill((value >> 8) as i8),
+                Buffer::I16(x) => x.fill(value),
                 _ => unreachable!(),
             }
             let matrix = case.family.matrix(&case.shape);

@@ -2,6 +2,7 @@
 //! outputs, bounded as in registers of 512 bits (see
 //! [`x86_avx512`](super::super::x86_avx512)).
 
+use super::packed::fits;
 use super::{Columns, LANES, Out, load};
 use crate::eltwise::UnaryKind;
 use crate::epilogue::{ANY, FLOATS, Finish, PACKED};
@@ -119,17 +120,7 @@ impl<'a, const U: usize> Lines<'a, U> {
     /// bounded, is a number in the range of an i32.
     #[target_feature(enable = "avx2")]
     fn fits(&self, largest: f32) -> bool {
-        // Half of the range, as these are not the roundings of the outputs.
-        const RANGE: f32 = (1 << 30) as f32;
-        let sign = _mm256_set1_ps(-0.0);
-        (0..N).all(|n| {
-            let size = |t| _mm256_andnot_ps(sign, t);
-            let t = _mm256_mul_ps(size(self.scale[n]), _mm256_set1_ps(largest));
-            let t = _mm256_add_ps(t, size(self.bias[n]));
-            let t = _mm256_mul_ps(t, size(self.inverse_scale));
-            let less = _mm256_cmp_ps::<_CMP_LT_OQ>(t, _mm256_set1_ps(RANGE));
-            _mm256_movemask_ps(less) == 0xff
-        })
+        fits(&self.scale, &self.bias, self.inverse_scale, largest)
     }
 
     /// Whether all outputs of these places are written, one row at each.

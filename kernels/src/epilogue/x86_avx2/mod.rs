@@ -8,8 +8,10 @@ use core::arch::x86_64::*;
 use core::ops::Range;
 
 mod line;
+mod packed;
 
 pub(crate) use line::{Line, Lines};
+pub(crate) use packed::PackedRows;
 
 /// Lanes of a register.
 const LANES: usize = 8;

@@ -4,6 +4,7 @@ use super::product::Tiles;
 use lookup::N12;
 use tile::{F32, I8, I16, WideI8};
 
+mod bytes;
 pub(crate) mod codes;
 pub(crate) mod lookup;
 pub(crate) mod matvec;

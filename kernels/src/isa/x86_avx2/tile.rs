@@ -3,13 +3,11 @@
 //! Bounds on the way:
 //! - f32: one fused multiply-add a product, k ascending;
 //! - i16: `madd` adds two products, `|x * w| <= 32768 * 128`, exactly in i32;
-//! - i8: `maddubs` adds two products of a code in 0..=3 and an i8 in i16,
-//!   `|pair| <= 768`; 32 of them, at most 24576, are added in i16 before they
-//!   are widened. As codes are trits plus one, the row's own sum is taken off at
-//!   the end.
+//! - i8: see [`bytes`](super::bytes).
 //!
 //! i32 sums wrap, which [`max_k`](crate::max_k) excludes for valid weights.
 
+use super::bytes;
 use super::panel::{Panel, decode};
 use crate::epilogue::{Columns, Common, Finish, common};
 use crate::layout::BLOCK;
@@ -34,10 +32,14 @@ pub(crate) enum WideI8 {}
 /// epilogue; beyond it that saves little.
 pub(crate) const SHALLOW: usize = 256;
 
-/// A tile, given the instruction sets and the function that adds its products;
-/// what every tile of this form has in common.
+/// [`Tile::strip`] of some strips.
+pub(crate) type Strip = unsafe fn(&Chunk, &Outputs<'_>, Range<usize>) -> bool;
+
+/// A tile, given the instruction sets, the function that adds its products, and
+/// perhaps one that computes strips in a way of its own; what every tile of this form
+/// has in common.
 macro_rules! tile {
-    ($name:ident, $x:ty, $row:ty, $panel:ty, $products:ident, $i8:literal, $features:literal, { $($more:item)* }) => {
+    ($name:ident, $x:ty, $row:ty, $panel:ty, $products:ident, $i8:literal, $features:literal, $short:expr, { $($more:item)* }) => {
         impl Tile for $name {
             type X = $x;
             type Columns<'a> = Outputs<'a>;
@@ -168,6 +170,11 @@ macro_rules! tile {
                     }
                 }
 
+                let short: Option<Strip> = $short;
+                // SAFETY: the caller's promises are the same.
+                if short.is_some_and(|short| unsafe { short(chunk, columns, rows.clone()) }) {
+                    return true;
+                }
                 let Outputs { finish, outputs } = columns;
                 if outputs.len() != BLOCK || chunk.segments.count * chunk.segments.len > SHALLOW {
                     return false;
@@ -194,38 +201,59 @@ macro_rules! tile {
 }
 pub(crate) use tile;
 
-tile!(F32, f32, f32, f32, products_f32, false, "avx2,fma", {
+tile!(F32, f32, f32, f32, products_f32, false, "avx2,fma", None, {
     fn in_place(codec: Codec) -> bool {
         codec == Codec::F32
     }
 });
 
-tile!(I16, i16, i16, i16, products_i16, false, "avx2,fma", {});
+tile!(I16, i16, i16, i16, products_i16, false, "avx2,fma", None, {
+});
 
-tile!(WideI8, i8, i16, i16, products_i16, true, "avx2,fma", {});
+tile!(
+    WideI8,
+    i8,
+    i16,
+    i16,
+    products_i16,
+    true,
+    "avx2,fma",
+    None,
+    {}
+);
 
-tile!(I8, i8, i8, i8, products_i8, true, "avx2,fma", {
-    #[target_feature(enable = "avx2")]
-    unsafe fn row_sums(segments: &Segments, sums: &mut [i32]) {
-        /// Rows whose sums are folded together.
-        const TOGETHER: usize = 8;
-        for (i, sums) in sums[..segments.rows].chunks_mut(TOGETHER).enumerate() {
-            let mut wide = [_mm256_setzero_si256(); TOGETHER];
-            for (r, wide) in wide.iter_mut().enumerate().take(sums.len()) {
-                for segment in 0..segments.count {
-                    // SAFETY: the row's pointer was written; it has len elements.
-                    let x = unsafe {
-                        let x = segments.row(i * TOGETHER + r, segment);
-                        core::slice::from_raw_parts(x.cast::<i8>(), segments.len)
-                    };
-                    *wide = add_bytes(*wide, x);
+tile!(
+    I8,
+    i8,
+    i8,
+    i8,
+    products_i8,
+    true,
+    "avx2,fma",
+    Some(bytes::strip),
+    {
+        #[target_feature(enable = "avx2")]
+        unsafe fn row_sums(segments: &Segments, sums: &mut [i32]) {
+            /// Rows whose sums are folded together.
+            const TOGETHER: usize = 8;
+            for (i, sums) in sums[..segments.rows].chunks_mut(TOGETHER).enumerate() {
+                let mut wide = [_mm256_setzero_si256(); TOGETHER];
+                for (r, wide) in wide.iter_mut().enumerate().take(sums.len()) {
+                    for segment in 0..segments.count {
+                        // SAFETY: the row's pointer was written; it has len elements.
+                        let x = unsafe {
+                            let x = segments.row(i * TOGETHER + r, segment);
+                            core::slice::from_raw_parts(x.cast::<i8>(), segments.len)
+                        };
+                        *wide = add_bytes(*wide, x);
+                    }
                 }
+                let lanes = fold(&wide);
+                sums.copy_from_slice(&lanes[..sums.len()]);
             }
-            let lanes = fold(&wide);
-            sums.copy_from_slice(&lanes[..sums.len()]);
         }
     }
-});
+);
 
 /// Adds bytes, of which there are a multiple of four, to i32 lanes.
 #[target_feature(enable = "avx2")]
@@ -239,19 +267,13 @@ fn add_bytes(mut wide: __m256i, x: &[i8]) -> __m256i {
         let pairs = _mm256_maddubs_epi16(ones, x);
         wide = _mm256_add_epi32(wide, _mm256_madd_epi16(pairs, ones_16));
     }
-    let (vectors, rest) = rest.as_chunks::<16>();
-    let add_half = |wide, x| {
-        let pairs = _mm_maddubs_epi16(_mm256_castsi256_si128(ones), x);
-        let sums = _mm_madd_epi16(pairs, _mm256_castsi256_si128(ones_16));
-        _mm256_add_epi32(wide, _mm256_zextsi128_si256(sums))
-    };
-    for x in vectors {
-        // SAFETY: 16 bytes.
-        wide = add_half(wide, unsafe { _mm_loadu_si128(x.as_ptr().cast()) });
-    }
-    for x in rest.as_chunks::<4>().0 {
-        let x = i32::from_le_bytes(x.map(|x| x as u8));
-        wide = add_half(wide, _mm_cvtsi32_si128(x));
+    if !rest.is_empty() {
+        let lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+        let there = _mm256_cmpgt_epi32(_mm256_set1_epi32(rest.len() as i32 / 4), lanes);
+        // SAFETY: reads what is there.
+        let x = unsafe { _mm256_maskload_epi32(rest.as_ptr().cast(), there) };
+        let pairs = _mm256_maddubs_epi16(ones, x);
+        wide = _mm256_add_epi32(wide, _mm256_madd_epi16(pairs, ones_16));
     }
     wide
 }
@@ -409,65 +431,16 @@ unsafe fn products_i8<const R: usize>(
     waiting: [[__m256i; 2]; R],
     row_sums: Option<&[i32]>,
 ) -> [[__m256i; 2]; R] {
-    /// Pairs that are added in i16.
-    const NARROW: usize = 32;
-
-    let ones = _mm256_set1_epi16(1);
-    let mut wide = waiting;
-    let mut narrow = [[_mm256_setzero_si256(); 2]; R];
-    let shallow = segments.count * segments.len <= 4 * NARROW;
-    let mut pending = 0;
-    let mut weights = panels;
-    for segment in 0..segments.count {
-        // SAFETY: segment < count.
-        let x = unsafe { segments.get::<R>(segment) };
-        let groups = segments.len / 4;
-        let mut group = 0;
-        while group < groups {
-            let end = groups.min(group + NARROW - pending);
-            pending += end - group;
-            for group in group..end {
-                // SAFETY: the panel has 64 bytes for every four k of every segment.
-                let w = unsafe { load_group(weights) };
-                // SAFETY: stays within the panel, or one past its end.
-                weights = unsafe { weights.add(64) };
-                for r in 0..R {
-                    // SAFETY: len is a multiple of four, so that four elements are there.
-                    let x = unsafe { x[r].cast::<i32>().add(group).read_unaligned() };
-                    let x = _mm256_set1_epi32(x);
-                    narrow[r][0] = _mm256_add_epi16(narrow[r][0], _mm256_maddubs_epi16(w[0], x));
-                    narrow[r][1] = _mm256_add_epi16(narrow[r][1], _mm256_maddubs_epi16(w[1], x));
-                }
-            }
-            group = end;
-            if !shallow && pending == NARROW {
-                pending = 0;
-                for r in 0..R {
-                    widen(&mut wide[r], &mut narrow[r], ones);
-                }
-            }
-        }
-    }
-    for r in 0..R {
-        widen(&mut wide[r], &mut narrow[r], ones);
-        if let Some(row_sums) = row_sums {
+    // SAFETY: the caller's promises are the same.
+    let mut sums = unsafe { bytes::add::<R, 2, true>(segments, panels, waiting) };
+    if let Some(row_sums) = row_sums {
+        for r in 0..R {
             let row_sum = _mm256_set1_epi32(row_sums[r]);
-            for sum in &mut wide[r] {
+            for sum in &mut sums[r] {
                 *sum = _mm256_sub_epi32(*sum, row_sum);
             }
-            to_f32(&mut wide[r]);
+            to_f32(&mut sums[r]);
         }
     }
-    wide
-}
-
-/// Moves i16 sums, two an output, to the i32 ones.
-#[target_feature(enable = "avx2")]
-#[inline]
-fn widen(wide: &mut [__m256i; 2], narrow: &mut [__m256i; 2], ones: __m256i) {
-    for half in 0..2 {
-        let pairs = _mm256_madd_epi16(narrow[half], ones);
-        wide[half] = _mm256_add_epi32(wide[half], pairs);
-        narrow[half] = _mm256_setzero_si256();
-    }
+    sums
 }

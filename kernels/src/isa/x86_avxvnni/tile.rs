@@ -10,7 +10,7 @@
 use crate::epilogue::{Columns, Common, Finish, common};
 use crate::isa::x86_avx2::panel::{Panel, decode};
 use crate::isa::x86_avx2::tile as avx2;
-use crate::isa::x86_avx2::tile::{ROWS, SHALLOW, load_group, load_sums, tile, to_f32};
+use crate::isa::x86_avx2::tile::{ROWS, SHALLOW, Strip, load_group, load_sums, tile, to_f32};
 use crate::layout::BLOCK;
 use crate::product::tiled::{Chunk, Outputs, Part, Segments, Tile};
 use crate::{Codec, Matrix};
@@ -32,6 +32,7 @@ tile!(
     products_i16,
     false,
     "avx2,fma,avxvnni",
+    None,
     {}
 );
 
@@ -43,15 +44,26 @@ tile!(
     products_i16,
     true,
     "avx2,fma,avxvnni",
+    None,
     {}
 );
 
-tile!(I8, i8, i8, i8, products_i8, true, "avx2,fma,avxvnni", {
-    unsafe fn row_sums(segments: &Segments, sums: &mut [i32]) {
-        // SAFETY: the caller's promises are the same, and so are the rows.
-        unsafe { avx2::I8::row_sums(segments, sums) };
+tile!(
+    I8,
+    i8,
+    i8,
+    i8,
+    products_i8,
+    true,
+    "avx2,fma,avxvnni",
+    None,
+    {
+        unsafe fn row_sums(segments: &Segments, sums: &mut [i32]) {
+            // SAFETY: the caller's promises are the same, and so are the rows.
+            unsafe { avx2::I8::row_sums(segments, sums) };
+        }
     }
-});
+);
 
 /// The products of `R` rows with a panel, added to the sums that wait; `Some` row
 /// sums with the last chunk, after which sums are f32.
