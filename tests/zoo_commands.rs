@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 use tern_tests::command::{refuse, succeed, ternc, text};
+use ternc::data::catalogue;
 
 fn json(args: &[&str]) -> Value {
     serde_json::from_str(&succeed(args)).unwrap()
@@ -232,6 +233,12 @@ fn a_trained_network_stands_for_its_file() {
         std::fs::read(asset("resnet8-fashion-mnist-n12-i8.tern")).unwrap()
     );
     succeed(&["diff", name, copy]);
+    // On a picture it names what it sees.
+    let png = concat!(env!("CARGO_MANIFEST_DIR"), "/data/seven.png");
+    let seen = succeed(&["run", copy, "--image", png]);
+    let classes = catalogue::find("fashion-mnist").unwrap().classes;
+    let named = |line: &&str| classes.iter().any(|class| line.trim_end().ends_with(class));
+    assert_eq!(seen.lines().filter(named).count(), 5, "{seen}");
     succeed(&["verify", name, "--quiet"]);
     assert_eq!(
         json(&["inspect", name, "--json"])["file_bytes"],

@@ -179,7 +179,7 @@ impl Config {
     }
 
     /// What a checkpoint says of where it is from.
-    pub(super) fn metadata(&self) -> Result<BTreeMap<String, String>> {
+    pub(crate) fn metadata(&self) -> Result<BTreeMap<String, String>> {
         let config = serde_json::to_string(self)?;
         Ok([
             ("model".to_owned(), self.model.clone()),

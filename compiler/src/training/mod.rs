@@ -12,7 +12,7 @@ mod finish;
 mod log;
 
 pub use config::{Config, Device};
-pub use finish::{Finished, compile};
+pub use finish::{Finished, compile, one_a_line};
 
 use crate::data::{self, Dataset, Split};
 use crate::emit::write_atomically;
@@ -26,6 +26,8 @@ use tern_train::{Checkpoint, Cpu, Engine, Images, Policy, Step, Trainer, Weights
 
 /// Name of the checkpoint in a training's folder.
 pub const CHECKPOINT: &str = "checkpoint.safetensors";
+/// Key of the classes' names, one a line, in a checkpoint's metadata.
+pub const LABELS: &str = "labels";
 /// Time between checkpoints.
 const EVERY: Duration = Duration::from_secs(60);
 
@@ -114,6 +116,8 @@ fn stage(config: &Config, dir: &Path, twin: Option<&Path>, watch: &dyn Watch) ->
         log.flush()?;
         let mut checkpoint = trainer.checkpoint()?;
         checkpoint.metadata.extend(config.metadata()?);
+        let labels = one_a_line(&train.info().classes);
+        checkpoint.metadata.insert(LABELS.into(), labels);
         checkpoint.save(&path)?;
         page(None)
     };

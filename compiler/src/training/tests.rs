@@ -89,6 +89,10 @@ fn one_zero_in_four_is_trained_and_compiled() {
         let codecs = |codec| model.tensors().filter(|t| t.codec == codec).count();
         assert_eq!(codecs(ternrt::Codec::N34), 2);
         assert_eq!(codecs(ternrt::Codec::T2), 0);
+        let labels = "0\n1\n2\n3\n4\n5\n6\n7\n8\n9";
+        assert_eq!(model.metadata("labels"), Some(labels));
+        let checkpoint = Checkpoint::load(&dir.join(CHECKPOINT)).unwrap();
+        assert_eq!(checkpoint.metadata[LABELS], labels);
     }
 }
 

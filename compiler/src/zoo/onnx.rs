@@ -6,6 +6,7 @@
 //! nothing outside of training.
 
 use crate::import::network::{INPUT, OUTPUT};
+use crate::training::one_a_line;
 use anyhow::{Context, Result, ensure};
 use prost::Message;
 use tern_network::{Layer, Network, Node};
@@ -32,7 +33,7 @@ const LIMIT: usize = i32::MAX as usize;
 /// A parameter that is missing or of another length; a model over 2 GiB.
 pub fn encode<'p>(
     network: &Network,
-    labels: &[&str],
+    labels: &[String],
     parameter: impl Fn(&str) -> Option<&'p [f32]>,
 ) -> Result<Vec<u8>> {
     let mut graph = GraphProto {
@@ -106,7 +107,7 @@ pub fn encode<'p>(
         } else {
             vec![StringStringEntryProto {
                 key: key::LABELS.into(),
-                value: labels.join("\n"),
+                value: one_a_line(labels),
             }]
         },
         ..ModelProto::default()
@@ -268,7 +269,8 @@ mod tests {
             let net = architecture(name, &config).unwrap();
             let tensors = parameters(&net);
             let elements = |name: &str| tensors.get(name).map(|t| t.data.as_slice());
-            let onnx = encode(&net, &["a", "b", "c", "d", "e"], elements).unwrap();
+            let labels = ["a", "b", "c", "d", "e"].map(String::from);
+            let onnx = encode(&net, &labels, elements).unwrap();
             let again = import_bytes(&onnx, &ImportOptions::default()).unwrap();
             assert_eq!(again.outputs[0].0, OUTPUT);
             assert_eq!(again.metadata["labels"], "a\nb\nc\nd\ne");

@@ -23,6 +23,8 @@ pub struct Filled {
     /// Parameters as they are trained, as floats, and clips.
     tensors: Tensors,
     config: training::Config,
+    /// The classes' names; none where they are not known.
+    labels: Vec<String>,
 }
 
 impl Filled {
@@ -38,7 +40,7 @@ impl Filled {
             network: Some(config),
             ..training::Config::default()
         };
-        Filled::new(network, tensors, config)
+        Filled::new(network, tensors, config, None)
     }
 
     /// A network with the parameters of a checkpoint: one of `ternc train`, or a
@@ -71,11 +73,27 @@ impl Filled {
         config.network = Some(network);
         let network = architecture(name, &network)?;
         check_parameters(&network, &checkpoint.tensors).with_context(about)?;
-        Filled::new(network, checkpoint.tensors, config)
+        let labels = checkpoint.metadata.get(training::LABELS);
+        Filled::new(network, checkpoint.tensors, config, labels)
     }
 
-    fn new(network: Network, tensors: Tensors, config: training::Config) -> Result<Filled> {
+    /// Checkpoints that do not tell the classes' names may still name a data set that does.
+    fn new(
+        network: Network,
+        tensors: Tensors,
+        config: training::Config,
+        labels: Option<&String>,
+    ) -> Result<Filled> {
         let (weights, activations) = (config.weights, config.activations);
+        let mut labels: Vec<String> = match labels {
+            Some(labels) => labels.lines().map(str::to_owned).collect(),
+            None => catalogue::find(&config.dataset)
+                .map(|e| e.classes.iter().map(|&c| c.to_owned()).collect())
+                .unwrap_or_default(),
+        };
+        if labels.len() != network.classes() {
+            labels.clear();
+        }
         Ok(Filled {
             policy: Policy::new(&network, weights, activations, &config.skip)?,
             network,
@@ -83,6 +101,7 @@ impl Filled {
             activations,
             tensors,
             config,
+            labels,
         })
     }
 
@@ -93,11 +112,7 @@ impl Filled {
     pub fn onnx(&self) -> Result<Vec<u8>> {
         let mut tensors = self.tensors.clone();
         quantise_weights(&self.network, &self.policy, &mut tensors)?;
-        // Of a folder of pictures the checkpoint does not tell them.
-        let classes = catalogue::find(&self.config.dataset).map_or(&[][..], |e| e.classes);
-        let known = classes.len() == self.network.classes();
-        let labels = if known { classes } else { &[] };
-        onnx::encode(&self.network, labels, |name| {
+        onnx::encode(&self.network, &self.labels, |name| {
             tensors.get(name).map(|t| t.data.as_slice())
         })
     }
@@ -120,6 +135,7 @@ impl Filled {
             &self.policy,
             &self.tensors,
             clip.unwrap_or(1.0),
+            &self.labels,
         )
     }
 
@@ -131,14 +147,13 @@ impl Filled {
     pub fn checkpoint(&self) -> Result<Checkpoint> {
         let kept = |name: &str| !name.starts_with("momentum.");
         let tensors = self.tensors.iter().filter(|(name, _)| kept(name));
-        let config = serde_json::to_string(&self.config)?;
+        let mut metadata = self.config.metadata()?;
+        if !self.labels.is_empty() {
+            metadata.insert(training::LABELS.into(), training::one_a_line(&self.labels));
+        }
         Ok(Checkpoint {
             tensors: tensors.map(|(n, t)| (n.clone(), t.clone())).collect(),
-            metadata: [
-                ("model".to_owned(), self.config.model.clone()),
-                ("config".to_owned(), config),
-            ]
-            .into(),
+            metadata,
         })
     }
 }
@@ -174,6 +189,18 @@ mod tests {
         let again = Filled::load("resnet8", |sizes| sizes, &copy).unwrap();
         assert_eq!(again.tensors, filled.tensors);
         assert_eq!(again.config, filled.config);
+        assert_eq!(again.labels, filled.labels);
+        // A folder's classes are known by the checkpoint alone; too few are no names.
+        let mut told = Checkpoint::load(&copy).unwrap();
+        let ten: Vec<String> = (0..10).map(|c| format!("class {c}")).collect();
+        for (labels, expected) in [(&ten[..], &ten[..]), (&ten[..9], &[])] {
+            let labels = training::one_a_line(labels);
+            told.metadata.insert(training::LABELS.into(), labels);
+            let path = dir.path().join("told.safetensors");
+            told.save(&path).unwrap();
+            let told = Filled::load("resnet8", |sizes| sizes, &path).unwrap();
+            assert_eq!(told.labels, expected);
+        }
         let same: fn(Config) -> Config = |c| c;
         let other: fn(Config) -> Config = |c| Config { classes: 9, ..c };
         for (name, sizes, needle) in [

@@ -232,7 +232,9 @@ mod tests {
                 ..
             } = entry.config;
             assert_eq!(shape, Some([channels, image_size, image_size]));
-            crate::data::catalogue::find(&entry.dataset).unwrap();
+            let dataset = crate::data::catalogue::find(&entry.dataset).unwrap();
+            let labels = model.metadata("labels").unwrap_or_default();
+            assert!(labels.lines().eq(dataset.classes.iter().copied()));
             if let Some(checkpoint) = &entry.checkpoint {
                 let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
                 let path = root.join(checkpoint);
@@ -276,7 +278,7 @@ mod tests {
             ),
             ("weights = \"n12\"", "weights = \"n13\"", "n13"),
             ("classes = 10", "classes = 0", "classes of 0"),
-            ("sha256 = \"e8", "sha256 = \"E8", "sha256 must be"),
+            ("sha256 = \"4f", "sha256 = \"4F", "sha256 must be"),
             ("licence = \"MIT\"", "licence = \"\"", "licence is empty"),
             ("licence = \"MIT\"", "license = \"MIT\"", "license"),
             ("licence = \"MIT\"\n", "", "licence"),
