@@ -97,6 +97,25 @@ fn one_zero_in_four_is_trained_and_compiled() {
 }
 
 #[test]
+fn networks_with_dropout_are_compiled_with_what_it_reads_rounded() {
+    let folder = tempfile::tempdir().unwrap();
+    for model in ["mobilenetv2", "efficientnet-lite0"] {
+        let mut config = config(Weights::T2, Activations::I8);
+        config.model = model.into();
+        config.network = Some(crate::zoo::Config {
+            width: 0.25,
+            channels: 1,
+            image_size: 8,
+            classes: 10,
+        });
+        config.training.as_mut().unwrap().epochs = 1;
+        let dir = folder.path().join(model);
+        let finished = run(&config, &dir, &After(Cell::new(NEVER))).unwrap();
+        assert!(finished.disagree <= 2, "{finished:?}");
+    }
+}
+
+#[test]
 fn a_ternary_network_learns_from_a_twin_that_is_trained_first() {
     let folder = tempfile::tempdir().unwrap();
     let config = Config {

@@ -149,13 +149,18 @@ fn channels(layer: &Layer) -> usize {
 
 /// For every node, whether its result is rounded to integers: where a layer with
 /// weights reads it. Such layers and additions then read the integers; so do the
-/// compiler's ([`Activations::I8`] with static scales).
+/// compiler's ([`Activations::I8`] with static scales). A dropout is not there when
+/// a network runs: what it reads is rounded in its place.
 pub fn rounded(network: &Network, activations: Activations) -> Vec<bool> {
     let mut rounded = vec![false; network.nodes().len()];
     if activations != Activations::F32 {
         for id in network.weight_layers() {
             for input in &network.nodes()[id.0].inputs {
-                rounded[input.0] = true;
+                let mut read = *input;
+                while let Layer::Dropout(_) = network.nodes()[read.0].layer {
+                    read = network.nodes()[read.0].inputs[0];
+                }
+                rounded[read.0] = true;
             }
         }
     }
