@@ -26,6 +26,13 @@ pub(crate) trait Panel: Copy + Sync {
     /// The bytes of a weight of 0.
     const ZERO: u8;
 
+    /// Stores the 16 k of a t2 panel at `k`, a multiple of `STEP`.
+    ///
+    /// # Safety
+    ///
+    /// The CPU has AVX2; `panel` has room for `k + 16`.
+    unsafe fn store_t2(panel: *mut u8, k: usize, bytes: &[u8; PANEL_BYTES]);
+
     /// Stores the first `count` k of a quad at `k`.
     ///
     /// # Safety
@@ -76,14 +83,9 @@ pub(crate) unsafe fn decode<P: Panel>(
                 let panels = &block[first * PANEL_BYTES..];
                 let panels = panels.as_chunks::<PANEL_BYTES>().0.iter();
                 for bytes in panels.take(channels / t2::TAP_UNIT) {
-                    // SAFETY: 64 bytes.
-                    let [low, high] = unsafe { load_group(bytes.as_ptr()) };
-                    let (low, high) = (fields(low), fields(high));
-                    for quad in 0..4 {
-                        // SAFETY: k + 4 is within the part.
-                        unsafe { P::store(panel, k, 4, [low[quad], high[quad]]) };
-                        k += 4;
-                    }
+                    // SAFETY: 16 k are within the part.
+                    unsafe { P::store_t2(panel, k, bytes) };
+                    k += t2::TAP_UNIT;
                 }
             }
         }
@@ -112,6 +114,20 @@ pub(crate) unsafe fn decode<P: Panel>(
     }
 }
 
+/// The quads of a t2 panel.
+#[target_feature(enable = "avx2")]
+#[inline]
+fn quads(bytes: &[u8; PANEL_BYTES]) -> [Quad; 4] {
+    // SAFETY: 64 bytes.
+    let [low, high] = unsafe { load_group(bytes.as_ptr()) };
+    let (low, high) = (fields(low), fields(high));
+    let mut quads = [[low[0]; 2]; 4];
+    for (i, quad) in quads.iter_mut().enumerate() {
+        *quad = [low[i], high[i]];
+    }
+    quads
+}
+
 /// The codes of a quad as bytes.
 #[target_feature(enable = "avx2")]
 fn bytes(quad: Quad) -> [u8; 64] {
@@ -129,6 +145,26 @@ impl Panel for f32 {
     const STEP: usize = 1;
     const WEIGHT: usize = 4;
     const ZERO: u8 = 0;
+
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    unsafe fn store_t2(panel: *mut u8, k: usize, bytes: &[u8; PANEL_BYTES]) {
+        // Lanes of codes select from this by their two lowest bits.
+        let trits = _mm256_setr_ps(-1.0, 0.0, 1.0, 2.0, -1.0, 0.0, 1.0, 2.0);
+        // SAFETY: 64 bytes.
+        let halves = unsafe { load_group(bytes.as_ptr()) };
+        for (half, mut codes) in halves.into_iter().enumerate() {
+            // Byte j of a lane has k = j, 4 + j, 8 + j and 12 + j.
+            for i in 0..t2::TAP_UNIT {
+                let (j, field) = (i / 4, i % 4);
+                let weights = _mm256_permutevar_ps(trits, codes);
+                codes = _mm256_srli_epi32::<2>(codes);
+                let at = ((k + 4 * field + j) * BLOCK + half * 8) * Self::WEIGHT;
+                // SAFETY: the row has room.
+                unsafe { _mm256_storeu_ps(panel.add(at).cast(), weights) };
+            }
+        }
+    }
 
     #[target_feature(enable = "avx2")]
     unsafe fn store(panel: *mut u8, k: usize, count: usize, quad: Quad) {
@@ -169,6 +205,15 @@ impl Panel for i16 {
     const STEP: usize = 2;
     const WEIGHT: usize = 2;
     const ZERO: u8 = 0;
+
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    unsafe fn store_t2(panel: *mut u8, k: usize, bytes: &[u8; PANEL_BYTES]) {
+        for (i, quad) in quads(bytes).into_iter().enumerate() {
+            // SAFETY: the caller promises room.
+            unsafe { Self::store(panel, k + 4 * i, 4, quad) };
+        }
+    }
 
     #[target_feature(enable = "avx2")]
     unsafe fn store(panel: *mut u8, k: usize, count: usize, quad: Quad) {
@@ -242,6 +287,15 @@ impl Panel for i8 {
     const STEP: usize = 4;
     const WEIGHT: usize = 1;
     const ZERO: u8 = 1;
+
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    unsafe fn store_t2(panel: *mut u8, k: usize, bytes: &[u8; PANEL_BYTES]) {
+        for (i, quad) in quads(bytes).into_iter().enumerate() {
+            // SAFETY: the caller promises room.
+            unsafe { Self::store(panel, k + 4 * i, 4, quad) };
+        }
+    }
 
     #[target_feature(enable = "avx2")]
     unsafe fn store(panel: *mut u8, k: usize, count: usize, quad: Quad) {

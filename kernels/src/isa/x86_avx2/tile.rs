@@ -11,13 +11,14 @@ use super::bytes;
 use super::panel::{Panel, decode};
 use crate::epilogue::{Columns, Common, Finish, common};
 use crate::layout::BLOCK;
-use crate::product::tiled::{Chunk, Outputs, Part, Segments, Tile};
+use crate::product::tiled::{Chunk, Outputs, Part, Segments, Tile, tile_rows};
 use crate::{Codec, Matrix};
 use core::arch::x86_64::*;
 use core::ops::Range;
 
-/// Input rows of a tile.
+/// Input rows of a tile, and of a smaller one.
 pub(crate) const ROWS: usize = 6;
+pub(crate) const FEWER: usize = 5;
 
 /// f32 activations.
 pub(crate) enum F32 {}
@@ -27,10 +28,6 @@ pub(crate) enum I16 {}
 pub(crate) enum I8 {}
 /// i8 activations and i8 weights, multiplied as i16.
 pub(crate) enum WideI8 {}
-
-/// Where a product has no more k than this, sums go from registers through the
-/// epilogue; beyond it that saves little.
-pub(crate) const SHALLOW: usize = 256;
 
 /// [`Tile::strip`] of some strips.
 pub(crate) type Strip = unsafe fn(&Chunk, &Outputs<'_>, Range<usize>) -> bool;
@@ -44,6 +41,7 @@ macro_rules! tile {
             type X = $x;
             type Columns<'a> = Outputs<'a>;
             const ROWS: usize = ROWS;
+            const FEWER: usize = FEWER;
             const BLOCKS: usize = 1;
             const STEP: usize = <$panel as Panel>::STEP;
             const GROUP: usize = <$panel as Panel>::STEP * <$panel as Panel>::WEIGHT * BLOCK;
@@ -115,25 +113,29 @@ macro_rules! tile {
                 columns: &Outputs<'_>,
                 rows: Range<usize>,
             ) -> bool {
-                /// A tile of `R` rows.
+                /// A tile of `R` rows; returns how many that is.
                 #[target_feature(enable = $features)]
                 #[inline]
-                unsafe fn tile<const R: usize>(
+                unsafe fn tile<C: Common, const R: usize>(
                     chunk: &Chunk,
+                    columns: &Columns<'_, 2>,
+                    row: usize,
                     segments: &Segments,
-                    row_sums: &[i32],
-                ) -> [[__m256; 2]; R] {
+                    row_sums: *const i32,
+                ) -> usize {
                     let zero = [[_mm256_setzero_si256(); 2]; R];
                     // SAFETY: the caller's promises.
-                    let sums =
-                        unsafe { $products::<R>(segments, chunk.panels, zero, Some(row_sums)) };
-                    let mut floats = [[_mm256_setzero_ps(); 2]; R];
-                    for r in 0..R {
-                        for half in 0..2 {
-                            floats[r][half] = _mm256_castsi256_ps(sums[r][half]);
+                    unsafe {
+                        let row_sums = core::slice::from_raw_parts(row_sums, R);
+                        let sums =
+                            $products::<R>(segments, chunk.panels, zero, Some(row_sums));
+                        for r in 0..R {
+                            let [low, high] = sums[r];
+                            let sums = [_mm256_castsi256_ps(low), _mm256_castsi256_ps(high)];
+                            columns.common_row::<C>(row + r, sums);
                         }
                     }
-                    floats
+                    R
                 }
 
                 /// A strip with an epilogue known when compiling.
@@ -145,28 +147,24 @@ macro_rules! tile {
                     first: usize,
                 ) {
                     let columns = Columns::<2>::new(finish, first);
-                    let mut segments = chunk.segments;
-                    for (i, row) in rows.clone().step_by(ROWS).enumerate() {
-                        // SAFETY: the caller's promises.
-                        unsafe {
-                            let row_sums = chunk.row_sums.add(i * ROWS);
-                            let row_sums = core::slice::from_raw_parts(row_sums, ROWS);
-                            if rows.end - row >= ROWS {
-                                let sums = tile::<ROWS>(chunk, &segments, row_sums);
-                                for r in 0..ROWS {
-                                    columns.common_row::<C>(row + r, sums[r]);
-                                }
-                            } else {
-                                // The last rows, one by one.
-                                for r in 0..rows.end - row {
-                                    let mut one = segments;
-                                    one.pointers = one.pointers.add(r);
-                                    let [sums] = tile::<1>(chunk, &one, &row_sums[r..]);
-                                    columns.common_row::<C>(row + r, sums);
-                                }
-                            }
-                        }
-                        segments.pointers = segments.pointers.wrapping_add(ROWS);
+                    let (mut segments, mut row_sums) = (chunk.segments, chunk.row_sums);
+                    let mut row = rows.start;
+                    while row < rows.end {
+                        let count = match tile_rows::<$name>(rows.end - row) {
+                            // SAFETY: the caller's promises.
+                            ROWS => unsafe {
+                                tile::<C, ROWS>(chunk, &columns, row, &segments, row_sums)
+                            },
+                            FEWER => unsafe {
+                                tile::<C, FEWER>(chunk, &columns, row, &segments, row_sums)
+                            },
+                            _ => unsafe {
+                                tile::<C, 1>(chunk, &columns, row, &segments, row_sums)
+                            },
+                        };
+                        row += count;
+                        row_sums = row_sums.wrapping_add(count);
+                        segments.pointers = segments.pointers.wrapping_add(count);
                     }
                 }
 
@@ -176,7 +174,7 @@ macro_rules! tile {
                     return true;
                 }
                 let Outputs { finish, outputs } = columns;
-                if outputs.len() != BLOCK || chunk.segments.count * chunk.segments.len > SHALLOW {
+                if outputs.len() != BLOCK {
                     return false;
                 }
                 let Some(kind) = finish.common() else {
@@ -202,6 +200,10 @@ macro_rules! tile {
 pub(crate) use tile;
 
 tile!(F32, f32, f32, f32, products_f32, false, "avx2,fma", None, {
+    // A step reads 64 bytes in the six cycles that its products take, which the
+    // second-level cache gives as well: better than many chunks' sums that wait.
+    const PANELS: usize = 80 << 10;
+
     fn in_place(codec: Codec) -> bool {
         codec == Codec::F32
     }

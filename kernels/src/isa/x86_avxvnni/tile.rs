@@ -10,9 +10,9 @@
 use crate::epilogue::{Columns, Common, Finish, common};
 use crate::isa::x86_avx2::panel::{Panel, decode};
 use crate::isa::x86_avx2::tile as avx2;
-use crate::isa::x86_avx2::tile::{ROWS, SHALLOW, Strip, load_group, load_sums, tile, to_f32};
+use crate::isa::x86_avx2::tile::{FEWER, ROWS, Strip, load_group, load_sums, tile, to_f32};
 use crate::layout::BLOCK;
-use crate::product::tiled::{Chunk, Outputs, Part, Segments, Tile};
+use crate::product::tiled::{Chunk, Outputs, Part, Segments, Tile, tile_rows};
 use crate::{Codec, Matrix};
 use core::arch::x86_64::*;
 use core::ops::Range;

@@ -46,6 +46,9 @@ pub(crate) trait Tile {
 
     /// Output rows of a tile.
     const ROWS: usize;
+    /// Rows of a smaller tile that is as fast row by row, if there is one: a strip that
+    /// is no multiple of `ROWS` then has some of these rather than one of few rows.
+    const FEWER: usize = Self::ROWS;
     /// Blocks of 16 outputs of a tile.
     const BLOCKS: usize;
     /// k values of a group.
@@ -139,8 +142,8 @@ pub(crate) trait Tile {
     /// Computes all rows of a strip at once, epilogue included, where the tile has
     /// a faster way than [`add`](Self::add) and [`finish`](Self::finish) one after
     /// the other; otherwise does nothing and returns false. `chunk` is that of the
-    /// strip's first tile, first and last of its product; the rows of the next tile
-    /// and their sums follow `ROWS` further on.
+    /// strip's first tile, first and last of its product; the other rows' pointers and
+    /// sums follow those.
     ///
     /// # Safety
     ///
@@ -270,6 +273,17 @@ pub(crate) unsafe fn run<T: Tile, R: Rows>(
     );
 }
 
+/// The rows of the next tile of a strip of which so many are left. There are never
+/// more tiles than with `ROWS` each.
+#[inline(always)]
+pub(crate) fn tile_rows<T: Tile>(left: usize) -> usize {
+    if left.is_multiple_of(T::ROWS) || left < T::FEWER {
+        left.min(T::ROWS)
+    } else {
+        T::FEWER.min(left)
+    }
+}
+
 /// One task, with its scratch laid out as the plan says.
 struct Task<'a, T: Tile, R> {
     problem: &'a Problem<'a, R>,
@@ -360,9 +374,12 @@ impl<T: Tile, R: Rows> Task<'_, T, R> {
 
     /// The tiles of a strip.
     fn tiles(&self, rows: Range<usize>) -> impl Iterator<Item = Range<usize>> {
-        let end = rows.end;
-        rows.step_by(T::ROWS)
-            .map(move |first| first..end.min(first + T::ROWS))
+        let mut left = rows;
+        core::iter::from_fn(move || {
+            let start = left.start;
+            left.start += tile_rows::<T>(left.len());
+            (start < left.end).then_some(start..left.start)
+        })
     }
 
     /// A strip of output rows for at most `BLOCKS` units, in chunks of k.
@@ -412,8 +429,8 @@ impl<T: Tile, R: Rows> Task<'_, T, R> {
                     let panels = self.part::<u8>(kept * plan.panel);
                     (panels.cast_const(), plan.panel)
                 };
-                let chunk = |i: usize, rows: usize| {
-                    let mut segments = self.segments(i, rows);
+                let chunk = |i: usize, row: usize, count_rows: usize| {
+                    let mut segments = self.segments(row, count_rows);
                     segments.offsets = segments.offsets.wrapping_add(segment);
                     (segments.count, segments.len) = (count, len);
                     segments.offset = from * T::UNIT;
@@ -427,7 +444,7 @@ impl<T: Tile, R: Rows> Task<'_, T, R> {
                             .part::<[i32; BLOCK]>(plan.starts)
                             .wrapping_add(kept)
                             .cast(),
-                        row_sums: self.part::<i32>(plan.row_sums).wrapping_add(i * T::ROWS),
+                        row_sums: self.part::<i32>(plan.row_sums).wrapping_add(row),
                         sums: self.part(plan.sums + waiting * T::ROWS * T::BLOCKS * plan::SUMS),
                         first: segment == 0 && from == 0,
                         last: segment + count == plan.segments && from + len == plan.len,
@@ -436,12 +453,12 @@ impl<T: Tile, R: Rows> Task<'_, T, R> {
                 // SAFETY: panels and segments were just made; the promises of the
                 // caller.
                 unsafe {
-                    let first = chunk(0, T::ROWS.min(rows.len()));
+                    let first = chunk(0, 0, tile_rows::<T>(rows.len()));
                     if single && T::strip(&first, &columns, rows.clone()) {
                         continue;
                     }
                     for (i, tile) in self.tiles(rows.clone()).enumerate() {
-                        let chunk = chunk(i, tile.len());
+                        let chunk = chunk(i, tile.start - rows.start, tile.len());
                         T::add(&chunk);
                         if chunk.last {
                             T::finish(&columns, tile, chunk.sums.cast());
@@ -501,10 +518,10 @@ impl<T: Tile, R: Rows> Task<'_, T, R> {
         }
     }
 
-    /// The whole segments of tile `i` of a strip.
-    fn segments(&self, i: usize, rows: usize) -> Segments {
+    /// The whole segments of some rows of a strip, from `first` on.
+    fn segments(&self, first: usize, rows: usize) -> Segments {
         Segments {
-            pointers: self.pointer(i * T::ROWS).cast_const(),
+            pointers: self.pointer(first).cast_const(),
             offsets: self.part::<usize>(self.plan.offsets).cast_const(),
             count: self.plan.segments,
             offset: 0,
