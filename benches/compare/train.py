@@ -40,13 +40,14 @@ def run(args):
         for seed in args.seeds:
             common = ["--model", model, "--seed", str(seed)]
             twin = args.output / f"{model}-f32-s{seed}"
-            train(args, twin, *common, "--weights", "f32")
+            lr = [[], []] if args.lr is None else [["--lr", str(args.lr)], ["--lr", str(args.lr / 2)]]
+            train(args, twin, *common, "--weights", "f32", *lr[0])
             share = [] if args.distil_share is None else ["--distil-share", args.distil_share]
             for variant in args.variants:
                 weights, activations = variant.split("-")
                 folder = args.output / f"{model}-{variant}-s{seed}"
                 train(args, folder, *common, "--weights", weights, "--activations", activations,
-                      "--distil", twin / "checkpoint.safetensors", *share)
+                      "--distil", twin / "checkpoint.safetensors", *lr[1], *share)
 
 
 def results(args):
@@ -86,6 +87,7 @@ def main():
     parser.add_argument("--dataset", default="fashion-mnist")
     parser.add_argument("--data-dir", type=pathlib.Path)
     parser.add_argument("--epochs", type=int, default=16)
+    parser.add_argument("--lr", type=float, help="learning rate of the twins, twice that of the ternary networks (default: ternc's)")
     parser.add_argument("--distil-share", help="share of the twin's answers in the loss (default: ternc's)")
     parser.add_argument("--device", choices=["cpu", "gpu"], default="cpu")
     parser.add_argument("--bin", type=pathlib.Path, default=ROOT / "target" / "release", metavar="DIR")

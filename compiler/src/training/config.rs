@@ -75,10 +75,14 @@ impl Config {
         write_atomically(path, text.as_bytes())
     }
 
-    /// The recipe where none is given. Ternary weights begin where their dense twin
-    /// ended: they need half its learning rate, and decay less.
-    pub fn default_recipe(dataset: &str, weights: Weights) -> Recipe {
+    /// The recipe where none is given, of an architecture (where the name is empty, of
+    /// the default one). Ternary weights begin where their dense twin ended: they need
+    /// half its learning rate, and decay less.
+    pub fn default_recipe(model: &str, dataset: &str, weights: Weights) -> Recipe {
         let mut recipe = Config::dense_recipe(dataset);
+        if let Ok(architecture) = zoo::find(model) {
+            recipe.lr = architecture.lr;
+        }
         if weights != Weights::F32 {
             recipe.lr /= 2.0;
             recipe.weight_decay = 1e-4;
@@ -148,8 +152,9 @@ impl Config {
             });
         }
         let recipe = config.training.clone();
-        config.recipe =
-            recipe.unwrap_or_else(|| Config::default_recipe(&config.dataset, config.weights));
+        config.recipe = recipe.unwrap_or_else(|| {
+            Config::default_recipe(&config.model, &config.dataset, config.weights)
+        });
         config.recipe.check()?;
         config.training = Some(config.recipe.clone());
         config.network()?;

@@ -28,7 +28,7 @@ fn config(weights: Weights, activations: Activations) -> Config {
         from_scratch: true,
         training: Some(Recipe {
             epochs: 3,
-            ..Config::default_recipe("digits", weights)
+            ..Config::default_recipe("tiny", "digits", weights)
         }),
         ..Config::default()
     }

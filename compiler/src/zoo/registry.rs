@@ -26,8 +26,10 @@ macro_rules! embedded {
 const FILES: &[(&str, &[u8])] = embedded![
     "resnet8-fashion-mnist-n12-i8.tern",
     "resnet8-fashion-mnist-t2-i8.tern",
-    "resnet20-fashion-mnist-n12-i8.tern",
+    "resnet20-fashion-mnist-n12-i7.tern",
     "resnet20-fashion-mnist-t2-i8.tern",
+    "resnet18-fashion-mnist-n12-i7.tern",
+    "resnet18-fashion-mnist-t2-i8.tern",
     "tiny-digits-t2-f32.tern",
 ];
 

@@ -180,7 +180,9 @@ mod tests {
     #[test]
     fn sizes_are_those_of_trained_files() {
         for (name, file, n12) in [
-            ("resnet20", "resnet20-fashion-mnist-n12-i8", true),
+            ("resnet18", "resnet18-fashion-mnist-n12-i7", true),
+            ("resnet18", "resnet18-fashion-mnist-t2-i8", false),
+            ("resnet20", "resnet20-fashion-mnist-n12-i7", true),
             ("resnet20", "resnet20-fashion-mnist-t2-i8", false),
             ("resnet8", "resnet8-fashion-mnist-n12-i8", true),
             ("resnet8", "resnet8-fashion-mnist-t2-i8", false),

@@ -92,7 +92,7 @@ fn sizes_are_parameters() {
 #[test]
 fn checkpoints_are_those_of_their_networks() {
     for (name, files) in [
-        ("resnet20", &["f32", "n12-i8"][..]),
+        ("resnet20", &["f32", "n12-i7", "t2-i8"][..]),
         ("resnet8", &["f32", "n12-i8", "t2-i8"]),
     ] {
         let grey = network(name, |c| c.channels = 1);
