@@ -23,6 +23,8 @@ mod scalar;
 #[cfg(target_arch = "x86_64")]
 mod x86_avx2;
 #[cfg(target_arch = "x86_64")]
+mod x86_avx2_f32;
+#[cfg(target_arch = "x86_64")]
 mod x86_avx512vnni;
 #[cfg(target_arch = "x86_64")]
 mod x86_avxvnni;

@@ -36,7 +36,7 @@ mod x86_avx2;
 pub(crate) mod x86_avx512;
 #[cfg(target_arch = "x86_64")]
 pub(crate) use x86_avx2::{
-    CLIP, Columns, Common, IDENTITY, Known, Line, Lines, PackedRows, RELU, common,
+    CLIP, Columns, Common, FloatRows, IDENTITY, Known, Line, Lines, PackedRows, RELU, common,
 };
 
 #[cfg(test)]

@@ -7,9 +7,11 @@ use crate::eltwise::{Unary, UnaryKind, x86_avx2 as eltwise};
 use core::arch::x86_64::*;
 use core::ops::Range;
 
+mod floats;
 mod line;
 mod packed;
 
+pub(crate) use floats::FloatRows;
 pub(crate) use line::{Line, Lines};
 pub(crate) use packed::PackedRows;
 
