@@ -114,13 +114,14 @@ fn the_command() {
     let html = std::fs::read_to_string(dir.path().join("report/pruning.html")).unwrap();
     assert!(html.contains("<svg") && html.contains("Channels that stay"));
 
-    let table = prune(&["--pattern", "1of2", "--samples", "16"]);
-    assert!(
-        table.contains("error of 1 of 2") && table.contains(" to "),
-        "{table}"
-    );
-    let shown = succeed(&["inspect", &tern]);
-    assert!(shown.contains("n12"), "{shown}");
+    for (pattern, stage, codec) in [("1of2", "1 of 2", "n12"), ("3of4", "3 of 4", "n34")] {
+        let table = prune(&["--pattern", pattern, "--samples", "16"]);
+        for word in ["error of pattern", " to ", &format!("{stage} alone")] {
+            assert!(table.contains(word), "{word} is not in\n{table}");
+        }
+        let shown = succeed(&["inspect", &tern]);
+        assert!(shown.contains(codec), "{shown}");
+    }
 
     refuse(
         &["prune", &onnx, "-o", &tern, "--dataset", "digits"],

@@ -135,7 +135,7 @@ enum DenseArg {
 
 /// A pattern of zeros on the command line.
 #[derive(Clone, Copy, ValueEnum)]
-enum Sparsify {
+pub enum Sparsify {
     /// One of two
     #[value(name = "1of2")]
     OneOfTwo,

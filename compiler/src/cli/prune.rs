@@ -1,7 +1,7 @@
-//! `ternc prune`: fewer channels, and channels in pairs that `n12` can store.
+//! `ternc prune`: fewer channels, and channels in pairs or fours that `n12` or `n34` can store.
 
 use super::accuracy::On;
-use super::compile::{Activations, Ternarise};
+use super::compile::{Activations, Sparsify, Ternarise};
 use super::progress::Bar;
 use super::sensitivity::{graph_input, import};
 use crate::data::{self, Split};
@@ -17,13 +17,12 @@ use crate::report::pruning::{Pruning, Stage};
 use crate::sensitivity::{Quality, Trial};
 use crate::ternarise::{Pattern, Policy};
 use anyhow::{Context, Result, bail};
-use clap::ValueEnum;
 use std::io::Write;
 use std::path::PathBuf;
 
-/// Remove the channels that matter least and compile the smaller model, or pair
-/// channels for the pattern of n12; nothing is trained, and the accuracy is measured
-/// before and after
+/// Remove the channels that matter least and compile the smaller model, or order
+/// channels for the pattern of n12 or n34; nothing is trained, and the accuracy is
+/// measured before and after
 #[derive(clap::Args)]
 pub struct Args {
     /// The ONNX model
@@ -37,13 +36,15 @@ pub struct Args {
     dataset: String,
     #[command(flatten)]
     on: On,
-    /// Share of the channels of each hidden layer that goes, such as 0.25; an even number stays
+    /// Share of the channels of each hidden layer that goes, such as 0.25; an even number stays,
+    /// with --pattern 3of4 a multiple of four
     #[arg(long, value_name = "SHARE", default_value_t = 0.0, value_parser = share)]
     channels: f64,
-    /// Put channels into an order in which one weight of each pair is small, then drop it: n12,
-    /// one bit a weight. The first, the last and depthwise layers stay dense
+    /// Put channels into an order in which one weight of each pair is small, or one of each four,
+    /// then drop it: 1of2 is for n12, one bit a weight, 3of4 for n34, 1.25 bits. The first, the last
+    /// and depthwise layers stay dense, and those whose channels make no fours
     #[arg(long, value_enum)]
-    pattern: Option<PatternArg>,
+    pattern: Option<Sparsify>,
     /// What becomes of weights, as for `ternc compile`
     #[arg(long, value_enum, default_value_t = Ternarise::Detect)]
     ternarise: Ternarise,
@@ -70,14 +71,6 @@ pub struct Args {
     quiet: bool,
 }
 
-/// A [`Pattern`] that channels can be ordered for.
-#[derive(Clone, Copy, ValueEnum)]
-enum PatternArg {
-    /// One of two
-    #[value(name = "1of2")]
-    OneOfTwo,
-}
-
 fn share(text: &str) -> Result<f64, String> {
     let share = text.parse().ok().filter(|s| (0.0..1.0).contains(s));
     share.ok_or_else(|| "a share of the channels, from 0 to less than 1, such as 0.25".into())
@@ -88,7 +81,7 @@ const SAMPLE_MACS: u64 = 4_000_000_000;
 
 pub(super) fn run(args: Args) -> Result<()> {
     if args.channels == 0.0 && args.pattern.is_none() {
-        bail!("nothing to prune: give --channels SHARE, --pattern 1of2 or both");
+        bail!("nothing to prune: give --channels SHARE, --pattern 1of2 or 3of4, or both");
     }
     let bar = Bar::new(args.quiet);
     let about = || args.model.display().to_string();
@@ -116,7 +109,7 @@ pub(super) fn run(args: Args) -> Result<()> {
         activations: args.activations.into(),
         ternarise: Policy {
             mode: args.ternarise.into(),
-            sparsify: args.pattern.map(|PatternArg::OneOfTwo| Pattern::OneOfTwo),
+            sparsify: args.pattern.map(Pattern::from),
             ..plain.ternarise.clone()
         },
         ..plain.clone()
@@ -138,9 +131,9 @@ pub(super) fn run(args: Args) -> Result<()> {
     let samples = args.samples.map_or(most.clamp(4, 64), u64::from) as usize;
     let statistics = Statistics::collect(&graph, training.as_ref(), &input, &on, samples, &bar)
         .with_context(about)?;
-    let request = |channels, pairs| Request {
+    let request = |channels, reorder| Request {
         channels,
-        pairs,
+        reorder,
         policy: asked.ternarise.clone(),
     };
     let mut fewer = graph.clone();
@@ -149,8 +142,11 @@ pub(super) fn run(args: Args) -> Result<()> {
         let what = format!("{}% of the channels gone, f32", 100.0 * args.channels);
         stages.push(Stage::new(&what, &trial(&fewer, &plain)?));
     }
-    if args.pattern.is_some() {
-        let what = "1 of 2 alone";
+    if let Some(pattern) = args.pattern {
+        let what = match pattern {
+            Sparsify::OneOfTwo => "1 of 2 alone",
+            Sparsify::ThreeOfFour => "3 of 4 alone",
+        };
         stages.push(Stage::new(what, &trial(&fewer, &asked)?));
         fewer = graph;
         groups = prune(&mut fewer, &statistics, &request(args.channels, true))?;

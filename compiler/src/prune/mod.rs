@@ -1,11 +1,12 @@
 //! Pruning that knows what ternary weights are: whole channels are removed, so that the
 //! model compiles smaller, and channels are put in an order in which one weight of each
-//! pair of neighbours is small, which `n12` can drop.
+//! pair, or four, of neighbours is small, which `n12`, or `n34`, can drop.
 //!
 //! What a channel is worth is what its readers see of it: the variance that it has over
 //! sample images, times the square of the weights that read it, as they will be
 //! stored. The mean of a channel that goes is added to its readers' biases. Nothing is trained.
 
+pub mod fours;
 pub mod groups;
 pub mod order;
 pub mod select;
@@ -16,21 +17,18 @@ use crate::ternarise::{self, Pattern, Policy, detect};
 use anyhow::{Result, ensure};
 use globset::Glob;
 use groups::{Group, Groups};
-use order::{Costs, Reader};
+use order::Reader;
 use serde::Serialize;
 use statistics::Statistics;
 use std::collections::BTreeMap;
-
-/// How often pairs are looked for.
-const ROUNDS: usize = 8;
 
 /// What is asked for.
 #[derive(Clone, Debug)]
 pub struct Request {
     /// Share of the channels of each group that goes, in 0..1.
     pub channels: f64,
-    /// Whether channels are ordered for one weight of two.
-    pub pairs: bool,
+    /// Whether channels are ordered for the pattern of zeros that `policy` asks for.
+    pub reorder: bool,
     /// What becomes of weights when the model is compiled; the layers that `skip` matches keep
     /// their channels.
     pub policy: Policy,
@@ -47,10 +45,11 @@ pub struct Pruned {
     pub after: usize,
     /// What went of what their readers see, in 0..=1: worth of the removed channels over all.
     pub lost: f64,
-    /// Squared error of what their readers compute by one of two, with the pairs as they were
-    /// and as ordered, as a share of the error without any weights; none where they were not.
+    /// Squared error of what their readers compute by the pattern of zeros, with the channels as
+    /// they were and as ordered, as a share of the error without any weights; none where they were
+    /// not ordered.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub pairs: Option<[f64; 2]>,
+    pub pattern_error: Option<[f64; 2]>,
 }
 
 /// Removes channels and orders the others, in a graph after the passes. Returns what was done
@@ -90,28 +89,22 @@ pub fn prune(graph: &mut Graph, statistics: &Statistics, request: &Request) -> R
     for &g in &open {
         let group = &groups.all[g];
         let readers = readers(&stored, &groups, g, statistics);
-        let paired = has_pairs_already(graph, group);
+        let pattern = request.policy.sparsify;
+        let together = pattern_already(graph, group).map_or(1, Pattern::channels);
+        let multiple = pattern.map_or(2, Pattern::channels).max(together);
         let worth = order::worth(group.channels, &readers);
-        let mut order = order::best(&worth, request.channels, if paired { 2 } else { 1 });
+        let mut order = order::best(&worth, request.channels, together, multiple);
         let kept: f64 = order.iter().map(|&c| worth[c]).sum();
         let all: f64 = worth.iter().sum();
-        let mut pairs = None;
-        if request.pairs && !paired {
+        let mut pattern_error = None;
+        if let Some(pattern) = pattern.filter(|_| request.reorder && together == 1) {
             let plain = self::readers(graph, &groups, g, statistics);
-            let mut costs = Costs::of(group.channels, &plain, &order);
-            if costs.any() {
-                let before = costs.share(&order);
-                let mut error = before;
-                // Other pairs have other scales, and these other costs.
-                for _ in 0..ROUNDS {
-                    let other = costs.matched(&order);
-                    costs = Costs::of(group.channels, &plain, &other);
-                    if costs.share(&other) >= error {
-                        break;
-                    }
-                    (error, order) = (costs.share(&other), other);
-                }
-                pairs = Some([before, error]);
+            let found = match pattern {
+                Pattern::OneOfTwo => order::in_pairs(group.channels, &plain, &order),
+                Pattern::ThreeOfFour => fours::in_fours(group.channels, &plain, &order),
+            };
+            if let Some((other, error)) = found {
+                (order, pattern_error) = (other, Some(error));
             }
         }
         let name = |&n: &usize| graph.nodes[n].name.clone();
@@ -120,7 +113,7 @@ pub fn prune(graph: &mut Graph, statistics: &Statistics, request: &Request) -> R
             before: group.channels,
             after: order.len(),
             lost: if all > 0.0 { 1.0 - kept / all } else { 0.0 },
-            pairs,
+            pattern_error,
         });
         orders.insert(g, order);
     }
@@ -130,15 +123,19 @@ pub fn prune(graph: &mut Graph, statistics: &Statistics, request: &Request) -> R
     Ok(pruned)
 }
 
-/// Whether a layer that reads these channels has one weight of two already: then pairs stay.
-fn has_pairs_already(graph: &Graph, group: &Group) -> bool {
-    group.readers.iter().any(|&n| {
+/// The pattern that a layer which reads these channels has already: those of a pair, or of
+/// a four, then stay together. The widest one, where layers differ.
+fn pattern_already(graph: &Graph, group: &Group) -> Option<Pattern> {
+    let found = group.readers.iter().filter_map(|&n| {
         let constant = select::constant(graph, n, 1);
-        match constant.as_deref() {
-            Some(Constant::Dense(w)) => detect(w).is_some_and(|t| Pattern::OneOfTwo.is_in(&t)),
-            _ => false,
-        }
-    })
+        let trits = match constant.as_deref() {
+            Some(Constant::Dense(w)) => detect(w)?,
+            _ => return None,
+        };
+        let patterns = [Pattern::ThreeOfFour, Pattern::OneOfTwo];
+        patterns.into_iter().find(|p| p.is_in(&trits))
+    });
+    found.max_by_key(|p| p.channels())
 }
 
 /// The weights that read a group's channels.

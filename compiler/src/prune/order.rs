@@ -1,4 +1,7 @@
-//! Which channels stay, and in which order.
+//! Which channels stay, and in which pairs; [`fours`](super::fours) has the fours.
+
+/// How often pairs are looked for.
+const ROUNDS: usize = 8;
 
 /// A layer's weights as those who read a group's channels.
 pub struct Reader {
@@ -35,14 +38,16 @@ pub fn worth(channels: usize, readers: &[Reader]) -> Vec<f64> {
 }
 
 /// The channels that stay when `share` of them goes, those that are worth least, in their
-/// order. An even number stays (an odd one of channels loses one), whole `unit`s of neighbours.
-pub fn best(worth: &[f64], share: f64, unit: usize) -> Vec<usize> {
+/// order: a `multiple` of them (more may go, where there are not enough), whole `unit`s of
+/// neighbours. All stay where there are fewer than `multiple`. It is a multiple of `unit`.
+pub fn best(worth: &[f64], share: f64, unit: usize, multiple: usize) -> Vec<usize> {
     let channels = worth.len();
     let goes = (share * channels as f64 + 1e-9).floor() as usize;
-    if goes == 0 {
+    if goes == 0 || channels < multiple {
         return (0..channels).collect();
     }
-    let stay = (channels - goes).next_multiple_of(2).clamp(2, channels);
+    let most = channels / multiple * multiple;
+    let stay = (channels - goes).next_multiple_of(multiple).min(most);
     let mut units: Vec<usize> = (0..channels / unit).collect();
     let value = |u: &usize| worth[u * unit..][..unit].iter().sum::<f64>();
     // Stable: of those worth the same the first stay.
@@ -53,6 +58,39 @@ pub fn best(worth: &[f64], share: f64, unit: usize) -> Vec<usize> {
         .iter()
         .flat_map(|u| u * unit..(u + 1) * unit)
         .collect()
+}
+
+/// Goes through the weights of readers that see one index a channel (others have the
+/// pattern within a channel), one for each channel at a time: magnitudes, mean squares of
+/// what they read, and the output's scale, the mean magnitude of the weights that stay where
+/// of each `n` channels in `order` the smallest is dropped.
+pub(super) fn each_row(
+    channels: usize,
+    readers: &[Reader],
+    order: &[usize],
+    n: usize,
+    mut each: impl FnMut(&[f64], &[f64], f64),
+) {
+    for reader in readers.iter().filter(|r| r.inner == 1) {
+        let per_output = reader.weights.len() / reader.outputs;
+        let blocks = reader.square.len() / channels;
+        for output in reader.weights.chunks_exact(per_output.max(1)) {
+            let size: Vec<f64> = output.iter().map(|w| f64::from(w.abs())).collect();
+            let (mut sum, mut count) = (0.0, 0);
+            for size in size.chunks_exact(channels) {
+                for together in order.chunks_exact(n) {
+                    let sizes = together.iter().map(|&c| size[c]);
+                    sum += sizes.clone().sum::<f64>() - sizes.fold(f64::INFINITY, f64::min);
+                    count += n - 1;
+                }
+            }
+            let scale = sum / count.max(1) as f64;
+            for (row, size) in size.chunks_exact(channels).enumerate() {
+                let at = row % blocks * channels;
+                each(size, &reader.square[at..][..channels], scale);
+            }
+        }
+    }
 }
 
 /// What it costs each two channels to be a pair: the squared error of what their readers
@@ -67,38 +105,16 @@ pub struct Costs {
 }
 
 impl Costs {
-    /// Of readers that see one index a channel; others make their pairs within a channel.
-    /// `order` is that in which pairs are now, for the scales.
+    /// Of the rows of [`each_row`]; `order` is that in which pairs are now, for the scales.
     pub fn of(channels: usize, readers: &[Reader], order: &[usize]) -> Costs {
         let mut costs = Costs {
             channels,
             pair: vec![0.0; channels * channels],
             own: vec![0.0; channels],
         };
-        for reader in readers.iter().filter(|r| r.inner == 1) {
-            let width = reader.square.len().max(1);
-            let (pairs, _) = order.as_chunks::<2>();
-            for output in reader
-                .weights
-                .chunks_exact(reader.weights.len() / reader.outputs)
-            {
-                // The mean of those that would stay.
-                let larger = output.chunks_exact(width).flat_map(|row| {
-                    (0..width / channels).flat_map(move |block| {
-                        let size = move |c: usize| f64::from(row[block * channels + c].abs());
-                        pairs.iter().map(move |&[a, b]| size(a).max(size(b)))
-                    })
-                });
-                let (sum, count) = larger.fold((0.0, 0), |(s, n), x| (s + x, n + 1));
-                let scale = sum / f64::from(count.max(1));
-                for row in output.chunks_exact(width) {
-                    for block in 0..width / channels {
-                        let at = block * channels;
-                        costs.add(&row[at..][..channels], &reader.square[at..], scale);
-                    }
-                }
-            }
-        }
+        each_row(channels, readers, order, 2, |sizes, square, scale| {
+            costs.add(sizes, square, scale);
+        });
         for i in 0..channels {
             for j in 0..i {
                 costs.pair[i * channels + j] = costs.pair[j * channels + i];
@@ -109,14 +125,15 @@ impl Costs {
 
     /// One weight for each channel: in a pair the larger becomes plus or minus `scale`, the
     /// smaller 0.
-    fn add(&mut self, row: &[f32], square: &[f64], scale: f64) {
-        let size: Vec<f64> = row.iter().map(|w| f64::from(w.abs())).collect();
+    fn add(&mut self, size: &[f64], square: &[f64], scale: f64) {
         let energy = |c: usize, error: f64| square[c] * error * error;
-        let zero: Vec<f64> = (0..row.len()).map(|c| energy(c, size[c])).collect();
-        let stays: Vec<f64> = (0..row.len()).map(|c| energy(c, size[c] - scale)).collect();
-        for i in 0..row.len() {
+        let zero: Vec<f64> = (0..size.len()).map(|c| energy(c, size[c])).collect();
+        let stays: Vec<f64> = (0..size.len())
+            .map(|c| energy(c, size[c] - scale))
+            .collect();
+        for i in 0..size.len() {
             self.own[i] += zero[i];
-            for j in i + 1..row.len() {
+            for j in i + 1..size.len() {
                 let (small, large) = if size[i] < size[j] { (i, j) } else { (j, i) };
                 self.pair[i * self.channels + j] += zero[small] + stays[large];
             }
@@ -192,6 +209,33 @@ impl Costs {
     }
 }
 
+/// Channels in pairs that cost little, as often as that helps, from `order` on, with the
+/// squared error ([`Costs::share`]) in that order and in the one returned. `None` where no
+/// reader has an opinion.
+pub fn in_pairs(
+    channels: usize,
+    readers: &[Reader],
+    order: &[usize],
+) -> Option<(Vec<usize>, [f64; 2])> {
+    let mut order = order.to_vec();
+    let mut costs = Costs::of(channels, readers, &order);
+    if !costs.any() {
+        return None;
+    }
+    let before = costs.share(&order);
+    let mut error = before;
+    // Other pairs have other scales, and these other costs.
+    for _ in 0..ROUNDS {
+        let other = costs.matched(&order);
+        costs = Costs::of(channels, readers, &other);
+        if costs.share(&other) >= error {
+            break;
+        }
+        (error, order) = (costs.share(&other), other);
+    }
+    Some((order, [before, error]))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -217,13 +261,20 @@ mod tests {
     #[test]
     fn the_worthy_stay() {
         let worth = [3.0, 1.0, 2.0, 5.0, 4.0, 0.0, 2.0, 2.0];
-        assert_eq!(best(&worth, 0.0, 1), [0, 1, 2, 3, 4, 5, 6, 7]);
-        assert_eq!(best(&worth, 0.25, 1), [0, 2, 3, 4, 6, 7]);
+        assert_eq!(best(&worth, 0.0, 1, 2), [0, 1, 2, 3, 4, 5, 6, 7]);
+        assert_eq!(best(&worth, 0.25, 1, 2), [0, 2, 3, 4, 6, 7]);
         // Five would stay: six do.
-        assert_eq!(best(&worth, 0.4, 1), [0, 2, 3, 4, 6, 7]);
+        assert_eq!(best(&worth, 0.4, 1, 2), [0, 2, 3, 4, 6, 7]);
         // Pairs are worth 4, 7, 4 and 4.
-        assert_eq!(best(&worth, 0.5, 2), [0, 1, 2, 3]);
-        assert_eq!(best(&worth, 0.99, 1), [3, 4]);
+        assert_eq!(best(&worth, 0.5, 2, 2), [0, 1, 2, 3]);
+        assert_eq!(best(&worth, 0.99, 1, 2), [3, 4]);
+        // In fours: of eight a share that leaves five takes none, of six it takes two.
+        assert_eq!(best(&worth, 0.4, 1, 4).len(), 8);
+        assert_eq!(best(&worth, 0.5, 1, 4), [0, 2, 3, 4]);
+        assert_eq!(best(&worth[..6], 0.2, 1, 4), [0, 2, 3, 4]);
+        // Fours are worth 11 and 8.
+        assert_eq!(best(&worth, 0.5, 4, 4), [0, 1, 2, 3]);
+        assert_eq!(best(&worth[..3], 0.5, 1, 4), [0, 1, 2]);
     }
 
     #[test]

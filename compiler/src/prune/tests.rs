@@ -128,12 +128,12 @@ fn statistics(graph: &Graph, data: &dyn Dataset) -> Statistics {
     Statistics::collect(graph, data, &input, &options, 12, &Silent).unwrap()
 }
 
-fn request(channels: f64, pairs: bool) -> Request {
+fn request(channels: f64, pattern: Option<Pattern>) -> Request {
     Request {
         channels,
-        pairs,
+        reorder: true,
         policy: Policy {
-            sparsify: pairs.then_some(Pattern::OneOfTwo),
+            sparsify: pattern,
             ..Policy::default()
         },
     }
@@ -143,7 +143,7 @@ fn request(channels: f64, pairs: bool) -> Request {
 fn a_pruned_model_is_smaller_and_runs() {
     let mut graph = parse(BLOCK).unwrap();
     let statistics = statistics(&graph, &data([3, 4, 4]));
-    let pruned = prune(&mut graph, &statistics, &request(0.5, false)).unwrap();
+    let pruned = prune(&mut graph, &statistics, &request(0.5, None)).unwrap();
     let sizes: Vec<_> = pruned.iter().map(|p| (p.before, p.after)).collect();
     assert!(
         sizes.contains(&(8, 4)) && sizes.contains(&(6, 4)),
@@ -177,7 +177,7 @@ fn what_never_varies_goes_without_a_loss() {
     let x = Tensor::f32(vec![1, 6], vec![0.5, -0.25, 1.0, 2.0, -1.0, 0.125]);
     let before = run_graph(&graph, std::slice::from_ref(&x)).unwrap();
     let statistics = statistics(&graph, &data([1, 2, 3]));
-    let pruned = prune(&mut graph, &statistics, &request(0.5, false)).unwrap();
+    let pruned = prune(&mut graph, &statistics, &request(0.5, None)).unwrap();
     assert_eq!(pruned[0].after, 2);
     assert!(pruned[0].lost.abs() < 1e-9, "{pruned:?}");
     let after = run_graph(&graph, &[x]).unwrap();
@@ -188,30 +188,59 @@ fn what_never_varies_goes_without_a_loss() {
             skip: vec!["hidden".into()],
             ..Policy::default()
         },
-        ..request(0.5, false)
+        ..request(0.5, None)
     };
     let mut graph = parse(CONSTANT).unwrap();
     let error = prune(&mut graph, &statistics, &kept)
         .unwrap_err()
         .to_string();
     assert!(error.contains("no channels that could go"), "{error}");
-    let error = prune(&mut graph, &statistics, &request(1.0, false)).unwrap_err();
+    let error = prune(&mut graph, &statistics, &request(1.0, None)).unwrap_err();
     assert!(error.to_string().contains("--channels"), "{error}");
 }
 
 #[test]
-fn pairs_drop_less_and_the_network_is_the_same() {
-    let mut graph = parse(BLOCK).unwrap();
-    let before = outputs(&graph);
-    let statistics = statistics(&graph, &data([3, 4, 4]));
-    let pruned = prune(&mut graph, &statistics, &request(0.0, true)).unwrap();
-    near(&outputs(&graph), &before);
-    for p in &pruned {
-        let [was, is] = p.pairs.unwrap();
-        assert!(is <= was && is > 0.0 && was < 1.0, "{pruned:?}");
+fn patterns_drop_less_and_the_network_is_the_same() {
+    for pattern in [Pattern::OneOfTwo, Pattern::ThreeOfFour] {
+        let mut graph = parse(BLOCK).unwrap();
+        let before = outputs(&graph);
+        let statistics = statistics(&graph, &data([3, 4, 4]));
+        let pruned = prune(&mut graph, &statistics, &request(0.0, Some(pattern))).unwrap();
+        near(&outputs(&graph), &before);
+        for p in &pruned {
+            // Six channels make no fours.
+            let Some([was, is]) = p.pattern_error else {
+                assert!(pattern == Pattern::ThreeOfFour && p.before == 6, "{p:?}");
+                continue;
+            };
+            assert!(is <= was && is > 0.0 && was < 1.0, "{pruned:?}");
+        }
+        let better = |p: &Pruned| p.pattern_error.is_some_and(|[was, is]| is < was);
+        assert!(pruned.iter().any(better), "{pruned:?}");
     }
-    let better = |p: &Pruned| p.pairs.is_some_and(|[was, is]| is < was);
-    assert!(pruned.iter().any(better), "{pruned:?}");
+}
+
+#[test]
+fn a_number_stays_that_makes_fours() {
+    let mut graph = parse(BLOCK).unwrap();
+    let statistics = statistics(&graph, &data([3, 4, 4]));
+    let fours = request(0.2, Some(Pattern::ThreeOfFour));
+    let pruned = prune(&mut graph, &statistics, &fours).unwrap();
+    let sizes: Vec<_> = pruned.iter().map(|p| (p.before, p.after)).collect();
+    assert!(
+        sizes.contains(&(8, 8)) && sizes.contains(&(6, 4)),
+        "{pruned:?}"
+    );
+    let options = CompileOptions {
+        ternarise: fours.policy,
+        ..CompileOptions::default()
+    };
+    let compiled = compile_graph(graph, "t", &options, &Silent).unwrap();
+    let codec = |name: &str| {
+        let mut layers = compiled.report.layers.iter();
+        layers.find(|l| l.name == name).unwrap().codec
+    };
+    assert_eq!([codec("a"), codec("b")], ["n34", "n34"]);
 }
 
 #[test]
@@ -222,7 +251,12 @@ fn pairs_that_are_there_stay_together() {
     let text = CONSTANT.replace("f32[5,4] = random(3)", &format!("f32[5,4] = {head}"));
     let mut graph = parse(&text).unwrap();
     let statistics = statistics(&graph, &data([1, 2, 3]));
-    prune(&mut graph, &statistics, &request(0.5, true)).unwrap();
+    prune(
+        &mut graph,
+        &statistics,
+        &request(0.5, Some(Pattern::OneOfTwo)),
+    )
+    .unwrap();
     let head = graph.nodes.iter().position(|n| n.name == "head").unwrap();
     let weights = select::constant(&graph, head, 1).unwrap();
     let Constant::Dense(w) = &*weights else {
@@ -231,4 +265,28 @@ fn pairs_that_are_there_stay_together() {
     assert_eq!(w.shape, [5, 2]);
     let expected = [1.0, 0.0, 0.0, -1.0, 1.0, 0.0, 0.0, 1.0, 1.0, 0.0];
     assert_eq!(w.as_f32().unwrap(), expected);
+}
+
+#[test]
+fn fours_that_are_there_stay_together() {
+    // One zero in each four of the head: columns 0 to 3 and 4 to 7.
+    let text = "graph \"c\"
+input %x \"x\" : f32[1,6]
+constant %w \"w\" : f32[8,6] = random(1)
+constant %v \"v\" : f32[3,8] = [1.0,0.0,1.0,-1.0,1.0,1.0,1.0,0.0,0.0,1.0,1.0,1.0,-1.0,0.0,1.0,1.0,1.0,1.0,0.0,1.0,0.0,1.0,1.0,-1.0]
+%0 \"hidden\" = gemm(%x, %w) activation=relu
+%1 \"head\" = gemm(%0, %v)
+output \"y\" = %1
+";
+    let mut graph = parse(text).unwrap();
+    let statistics = statistics(&graph, &data([1, 2, 3]));
+    prune(&mut graph, &statistics, &request(0.25, None)).unwrap();
+    prune(&mut graph, &statistics, &request(0.5, None)).unwrap();
+    let head = graph.nodes.iter().position(|n| n.name == "head").unwrap();
+    let weights = select::constant(&graph, head, 1).unwrap();
+    let Constant::Dense(w) = &*weights else {
+        panic!("{weights:?}")
+    };
+    assert_eq!(w.shape, [3, 4]);
+    assert!(Pattern::ThreeOfFour.is_in(&detect(w).unwrap()), "{w:?}");
 }

@@ -73,12 +73,12 @@ const GROUPS: [&str; 5] = [
     "before",
     "after",
     "worth lost",
-    "error of 1 of 2",
+    "error of pattern",
 ];
 const GROUPS_RIGHT: [usize; 4] = [1, 2, 3, 4];
 const ABOUT: &str = "Worth is what the readers of a channel see of it: its variance times the squares of their weights, \
-     as these are stored. Error of 1 of 2 is what the pattern does to their results, with the channels in their order, \
-     and as they were paired anew, as a share of what no weights at all would do.";
+     as these are stored. Error of the pattern of zeros is what it does to their results, with the channels in their \
+     order, and as they were ordered anew, as a share of what no weights at all would do.";
 
 impl Pruning {
     fn stage_rows(&self) -> Vec<Vec<String>> {
@@ -105,7 +105,7 @@ impl Pruning {
                 g.before.to_string(),
                 g.after.to_string(),
                 percent(g.lost),
-                g.pairs
+                g.pattern_error
                     .map_or_else(String::new, |d| d.map(percent).join(" to ")),
             ]
         };
