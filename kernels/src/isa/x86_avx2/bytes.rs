@@ -2,7 +2,7 @@
 //! bytes.
 //!
 //! ```text
-//! for each 6 rows of the strip:
+//! for each 6 rows of the strip, or 5 so that none are left:
 //!     for every 32 groups of 4 k:
 //!         narrow[6][16][2] = sum of codes[16][4] * x[6][4]    pairs, in i16
 //!         wide[6][16] += pairs of narrow                      in i32
@@ -15,10 +15,10 @@
 //!
 //! What is inlined into a function that has the features has none itself.
 
-use super::tile::ROWS;
+use super::tile::{FEWER, I8, ROWS};
 use crate::epilogue::PackedRows;
 use crate::layout::BLOCK;
-use crate::product::tiled::{Chunk, Outputs, Segments};
+use crate::product::tiled::{Chunk, Outputs, Segments, tile_rows};
 use core::arch::x86_64::*;
 use core::ops::Range;
 
@@ -69,42 +69,39 @@ unsafe fn tiles<const H: usize, const DEEP: bool, const RESIDUAL: bool>(
     finish: &PackedRows<'_>,
     rows: Range<usize>,
 ) {
-    let mut segments = chunk.segments;
-    let mut row_sums = chunk.row_sums;
+    let (mut segments, mut row_sums) = (chunk.segments, chunk.row_sums);
     let mut row = rows.start;
-    // SAFETY: the caller's promises, to the end; pointers and row sums are there for
-    // every row of the strip.
-    unsafe {
-        while rows.end - row >= ROWS {
-            let sums = tile::<ROWS, H, DEEP>(&segments, chunk.panels, row_sums);
-            for [a, b] in sums.as_chunks::<2>().0 {
-                finish.two::<H, RESIDUAL>(row, *a, *b);
-                row += 2;
+    while row < rows.end {
+        // SAFETY: the caller's promises; pointers and row sums are there for every row
+        // of the strip.
+        let count = unsafe {
+            let (x, w) = (&segments, chunk.panels);
+            match tile_rows::<I8>(rows.end - row) {
+                ROWS => tile::<ROWS, H, DEEP, RESIDUAL>(x, w, row_sums, finish, row),
+                FEWER => tile::<FEWER, H, DEEP, RESIDUAL>(x, w, row_sums, finish, row),
+                _ => tile::<1, H, DEEP, RESIDUAL>(x, w, row_sums, finish, row),
             }
-            segments.pointers = segments.pointers.wrapping_add(ROWS);
-            row_sums = row_sums.wrapping_add(ROWS);
-        }
-        while row < rows.end {
-            let [sums] = tile::<1, H, DEEP>(&segments, chunk.panels, row_sums);
-            finish.one::<H, RESIDUAL>(row, sums);
-            segments.pointers = segments.pointers.wrapping_add(1);
-            row_sums = row_sums.wrapping_add(1);
-            row += 1;
-        }
+        };
+        row += count;
+        row_sums = row_sums.wrapping_add(count);
+        segments.pointers = segments.pointers.wrapping_add(count);
     }
 }
 
-/// The finished sums of `R` rows; zeros in place of registers that are not computed.
+/// `R` rows; tells how many that is.
 ///
 /// # Safety
 ///
-/// As for [`add`], with a row sum for each row.
+/// As for [`add`], with a row sum for each row, and for
+/// [`PackedRows::two`].
 #[inline(always)]
-unsafe fn tile<const R: usize, const H: usize, const DEEP: bool>(
+unsafe fn tile<const R: usize, const H: usize, const DEEP: bool, const RESIDUAL: bool>(
     segments: &Segments,
     panel: *const u8,
     row_sums: *const i32,
-) -> [[__m256; 2]; R] {
+    finish: &PackedRows<'_>,
+    row: usize,
+) -> usize {
     // SAFETY: the caller's promises, to the end.
     unsafe {
         let wide = add::<R, H, DEEP>(segments, panel, [[_mm256_setzero_si256(); H]; R]);
@@ -115,8 +112,15 @@ unsafe fn tile<const R: usize, const H: usize, const DEEP: bool>(
                 sums[r][h] = _mm256_cvtepi32_ps(_mm256_sub_epi32(wide[r][h], row_sum));
             }
         }
-        sums
+        let (pairs, last) = sums.as_chunks::<2>();
+        for (i, [a, b]) in pairs.iter().enumerate() {
+            finish.two::<H, RESIDUAL>(row + 2 * i, *a, *b);
+        }
+        if let [last] = last {
+            finish.one::<H, RESIDUAL>(row + R - 1, *last);
+        }
     }
+    R
 }
 
 /// Adds the products of `R` rows with the first `H` registers of a panel to `wide`,

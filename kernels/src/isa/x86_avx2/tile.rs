@@ -43,6 +43,9 @@ macro_rules! tile {
             const ROWS: usize = ROWS;
             const FEWER: usize = FEWER;
             const BLOCKS: usize = 1;
+            // A step reads 64 bytes in the six cycles that its products take, which the
+            // second-level cache gives as well: better than sums that wait.
+            const PANELS: usize = 80 << 10;
             const STEP: usize = <$panel as Panel>::STEP;
             const GROUP: usize = <$panel as Panel>::STEP * <$panel as Panel>::WEIGHT * BLOCK;
             const UNIT: usize = size_of::<$row>();
@@ -200,10 +203,6 @@ macro_rules! tile {
 pub(crate) use tile;
 
 tile!(F32, f32, f32, f32, products_f32, false, "avx2,fma", None, {
-    // A step reads 64 bytes in the six cycles that its products take, which the
-    // second-level cache gives as well: better than many chunks' sums that wait.
-    const PANELS: usize = 80 << 10;
-
     fn in_place(codec: Codec) -> bool {
         codec == Codec::F32
     }
