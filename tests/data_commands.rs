@@ -54,6 +54,39 @@ fn a_data_set_is_shown() {
 }
 
 #[test]
+fn trained_networks_are_shown_on_pictures() {
+    let dir = tempfile::tempdir().unwrap();
+    write_mnist(dir.path(), 10_000);
+    let kept = dir.path().join("kept.tern");
+    let (here, kept) = (dir.path().to_str().unwrap(), kept.to_str().unwrap());
+    let quickstart = |set| {
+        [
+            "quickstart",
+            "--dataset",
+            set,
+            "--data-dir",
+            here,
+            "-o",
+            kept,
+        ]
+    };
+    let shown = succeed(&quickstart("fashion-mnist"));
+    for word in ["resnet18-fashion-mnist-n12", "of 1,000)", "but it is"] {
+        assert!(shown.contains(word), "{word} is not in\n{shown}");
+    }
+    succeed(&["verify", kept]);
+    refuse(
+        &quickstart("mnist"),
+        &["\"mnist\"", "digits, fashion-mnist"],
+    );
+    refuse(&quickstart("mnits"), &["mnits", "mnist"]);
+    let nowhere = dir.path().join("none");
+    let nowhere = ["--data-dir", nowhere.to_str().unwrap()];
+    let missing = [&["quickstart", "--dataset", "fashion-mnist"], &nowhere[..]].concat();
+    refuse(&missing, &["none: there is no such folder"]);
+}
+
+#[test]
 fn bad_data_is_refused() {
     refuse(
         &["data", "show", "fashon-mnist"],

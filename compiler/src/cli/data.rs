@@ -247,8 +247,9 @@ fn show(args: Show) -> Result<()> {
 /// Most columns of a drawing.
 const COLUMNS: usize = 64;
 
-/// An image in shades of text, two letters a pixel; large ones made smaller.
-fn drawing(set: &dyn Dataset, index: usize) -> Result<String> {
+/// An image in shades of text, two letters a pixel; large ones made smaller, without
+/// the empty rows above and below.
+pub(super) fn drawing(set: &dyn Dataset, index: usize) -> Result<String> {
     let [channels, height, width] = set.info().shape;
     let mut pixels = vec![0; set.info().pixels()];
     set.read(index, &mut pixels).context("reading an image")?;
@@ -267,7 +268,12 @@ fn drawing(set: &dyn Dataset, index: usize) -> Result<String> {
     };
     let row = |y| {
         let line: String = (0..width).step_by(step).map(|x| shade(y, x)).collect();
-        "  ".to_owned() + line.trim_end() + "\n"
+        "  ".to_owned() + &line
     };
-    Ok((0..height).step_by(step).map(row).collect())
+    let rows: Vec<String> = (0..height).step_by(step).map(row).collect();
+    let mut rows: Vec<&str> = rows.iter().map(|row| row.trim_end()).collect();
+    let shown = |row: &&str| !row.is_empty();
+    rows.truncate(rows.iter().rposition(shown).map_or(0, |last| last + 1));
+    let first = rows.iter().position(shown).unwrap_or(0);
+    Ok(rows[first..].join("\n") + "\n")
 }
