@@ -46,6 +46,12 @@ macro_rules! tile {
             // A step reads 64 bytes in the six cycles that its products take, which the
             // second-level cache gives as well: better than sums that wait.
             const PANELS: usize = 80 << 10;
+            // Strips of all 14 by 14 positions of a layer, and as an image what 256 f32
+            // channels are there under 3 by 3 taps: half of a second-level cache, and
+            // panels are decoded once.
+            const STRIP: usize = 198;
+            const WAITING: usize = Self::STRIP;
+            const IMAGE: usize = 272 << 10;
             const STEP: usize = <$panel as Panel>::STEP;
             const GROUP: usize = <$panel as Panel>::STEP * <$panel as Panel>::WEIGHT * BLOCK;
             const UNIT: usize = size_of::<$row>();
