@@ -52,6 +52,8 @@ pub struct Entry {
     pub sha256: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub checkpoint: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub report: Option<String>,
     pub licence: String,
     pub source: String,
     pub command: String,
@@ -237,8 +239,13 @@ mod tests {
             let dataset = crate::data::catalogue::find(&entry.dataset).unwrap();
             let labels = model.metadata("labels").unwrap_or_default();
             assert!(labels.lines().eq(dataset.classes.iter().copied()));
+            let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+            let report = root.join(entry.report.as_ref().unwrap());
+            let report = std::fs::read_to_string(report).unwrap();
+            for said in [entry.name.clone(), format!("{:.2}%", entry.accuracy)] {
+                assert!(report.contains(&said), "{}: {said}", entry.name);
+            }
             if let Some(checkpoint) = &entry.checkpoint {
-                let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
                 let path = root.join(checkpoint);
                 let filled =
                     crate::zoo::parameters::Filled::load(&entry.architecture, |c| c, &path);

@@ -145,6 +145,9 @@ fn render(shown: &Shown) -> String {
         if let Some(checkpoint) = &e.checkpoint {
             let _ = writeln!(out, "  checkpoint  {checkpoint}");
         }
+        if let Some(report) = &e.report {
+            let _ = writeln!(out, "  report      {report}");
+        }
     }
     out
 }
