@@ -166,13 +166,14 @@ def main():
         if unknown:
             sys.exit(f"error: {', '.join(sorted(unknown))}: not one of {', '.join(known)}")
     caps = [None, *(args.caps or [])]
+    # First: what it lacks ends the run before minutes were spent.
+    program = ggml_matvec.build(args.ggml_build) if args.ggml else None
     record = {"date": datetime.date.today().isoformat(), "command": shown_command(sys.argv[1:]),
               "commit": tree(), "machine": machine()}
     record["ceiling"] = json.loads(bench(args, "ceiling", "--json"))
     record["networks"] = list(networks(args, caps))
     rows = [row for network in record["networks"] for row in network["rows"]]
     record["peers"] = {row["engine"].split()[0]: row["version"] for row in rows if row["peer"]}
-    program = ggml_matvec.build(args.ggml_build) if args.ggml else None
     record["layers"] = [{"caps": level, **json.loads(bench(args, "layers", "--json", "--budget", str(args.budget), caps=level))} for level in caps]
     record["matvec"] = ggml_matvec.compare(args.bin, program, args.threads, caps, budget=args.budget)
     folder = args.output / record["machine"]["folder"]
