@@ -105,7 +105,7 @@ pub struct Costs {
 }
 
 impl Costs {
-    /// Of the rows of [`each_row`]; `order` is that in which pairs are now, for the scales.
+    /// Of the rows of `each_row`; `order` is that in which pairs are now, for the scales.
     pub fn of(channels: usize, readers: &[Reader], order: &[usize]) -> Costs {
         let mut costs = Costs {
             channels,
