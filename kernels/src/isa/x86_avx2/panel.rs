@@ -31,7 +31,14 @@ pub(crate) trait Panel: Copy + Sync {
     /// # Safety
     ///
     /// The CPU has AVX2; `panel` has room for `k + 16`.
-    unsafe fn store_t2(panel: *mut u8, k: usize, bytes: &[u8; PANEL_BYTES]);
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    unsafe fn store_t2(panel: *mut u8, k: usize, bytes: &[u8; PANEL_BYTES]) {
+        for (i, quad) in quads(bytes).into_iter().enumerate() {
+            // SAFETY: the caller promises room.
+            unsafe { Self::store(panel, k + 4 * i, 4, quad) };
+        }
+    }
 
     /// Stores the first `count` k of a quad at `k`.
     ///
@@ -207,15 +214,6 @@ impl Panel for i16 {
     const ZERO: u8 = 0;
 
     #[target_feature(enable = "avx2")]
-    #[inline]
-    unsafe fn store_t2(panel: *mut u8, k: usize, bytes: &[u8; PANEL_BYTES]) {
-        for (i, quad) in quads(bytes).into_iter().enumerate() {
-            // SAFETY: the caller promises room.
-            unsafe { Self::store(panel, k + 4 * i, 4, quad) };
-        }
-    }
-
-    #[target_feature(enable = "avx2")]
     unsafe fn store(panel: *mut u8, k: usize, count: usize, quad: Quad) {
         const GROUP: usize = BLOCK * 2 * 2;
         if k.is_multiple_of(2) && count.is_multiple_of(2) {
@@ -287,15 +285,6 @@ impl Panel for i8 {
     const STEP: usize = 4;
     const WEIGHT: usize = 1;
     const ZERO: u8 = 1;
-
-    #[target_feature(enable = "avx2")]
-    #[inline]
-    unsafe fn store_t2(panel: *mut u8, k: usize, bytes: &[u8; PANEL_BYTES]) {
-        for (i, quad) in quads(bytes).into_iter().enumerate() {
-            // SAFETY: the caller promises room.
-            unsafe { Self::store(panel, k + 4 * i, 4, quad) };
-        }
-    }
 
     #[target_feature(enable = "avx2")]
     unsafe fn store(panel: *mut u8, k: usize, count: usize, quad: Quad) {

@@ -159,17 +159,14 @@ macro_rules! tile {
                     let (mut segments, mut row_sums) = (chunk.segments, chunk.row_sums);
                     let mut row = rows.start;
                     while row < rows.end {
-                        let count = match tile_rows::<$name>(rows.end - row) {
-                            // SAFETY: the caller's promises.
-                            ROWS => unsafe {
-                                tile::<C, ROWS>(chunk, &columns, row, &segments, row_sums)
-                            },
-                            FEWER => unsafe {
-                                tile::<C, FEWER>(chunk, &columns, row, &segments, row_sums)
-                            },
-                            _ => unsafe {
-                                tile::<C, 1>(chunk, &columns, row, &segments, row_sums)
-                            },
+                        // SAFETY: the caller's promises.
+                        let count = unsafe {
+                            let (columns, segments) = (&columns, &segments);
+                            match tile_rows::<$name>(rows.end - row) {
+                                ROWS => tile::<C, ROWS>(chunk, columns, row, segments, row_sums),
+                                FEWER => tile::<C, FEWER>(chunk, columns, row, segments, row_sums),
+                                _ => tile::<C, 1>(chunk, columns, row, segments, row_sums),
+                            }
                         };
                         row += count;
                         row_sums = row_sums.wrapping_add(count);
