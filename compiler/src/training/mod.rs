@@ -23,11 +23,10 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use tern_network::Network;
 use tern_train::{Checkpoint, Cpu, Engine, Images, Policy, Step, Trainer, Weights};
+use ternrt::format::metadata::key as keys;
 
 /// Name of the checkpoint in a training's folder.
 pub const CHECKPOINT: &str = "checkpoint.safetensors";
-/// Key of the classes' names, one a line, in a checkpoint's metadata.
-pub const LABELS: &str = "labels";
 /// Time between checkpoints.
 const EVERY: Duration = Duration::from_secs(60);
 
@@ -117,7 +116,7 @@ fn stage(config: &Config, dir: &Path, twin: Option<&Path>, watch: &dyn Watch) ->
         let mut checkpoint = trainer.checkpoint()?;
         checkpoint.metadata.extend(config.metadata()?);
         let labels = one_a_line(&train.info().classes);
-        checkpoint.metadata.insert(LABELS.into(), labels);
+        checkpoint.metadata.insert(keys::LABELS.into(), labels);
         checkpoint.save(&path)?;
         page(None)
     };

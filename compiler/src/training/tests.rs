@@ -92,7 +92,7 @@ fn one_zero_in_four_is_trained_and_compiled() {
         let labels = "0\n1\n2\n3\n4\n5\n6\n7\n8\n9";
         assert_eq!(model.metadata("labels"), Some(labels));
         let checkpoint = Checkpoint::load(&dir.join(CHECKPOINT)).unwrap();
-        assert_eq!(checkpoint.metadata[LABELS], labels);
+        assert_eq!(checkpoint.metadata[keys::LABELS], labels);
     }
 }
 

@@ -10,6 +10,7 @@ use tern_train::{
     Activations, Checkpoint, Policy, Tensors, Weights, check_parameters, initial_parameters,
     quantise_weights,
 };
+use ternrt::format::metadata::key as keys;
 
 /// A network and what it computes with.
 pub struct Filled {
@@ -73,7 +74,7 @@ impl Filled {
         config.network = Some(network);
         let network = architecture(name, &network)?;
         check_parameters(&network, &checkpoint.tensors).with_context(about)?;
-        let labels = checkpoint.metadata.get(training::LABELS);
+        let labels = checkpoint.metadata.get(keys::LABELS);
         Filled::new(network, checkpoint.tensors, config, labels)
     }
 
@@ -149,7 +150,7 @@ impl Filled {
         let tensors = self.tensors.iter().filter(|(name, _)| kept(name));
         let mut metadata = self.config.metadata()?;
         if !self.labels.is_empty() {
-            metadata.insert(training::LABELS.into(), training::one_a_line(&self.labels));
+            metadata.insert(keys::LABELS.into(), training::one_a_line(&self.labels));
         }
         Ok(Checkpoint {
             tensors: tensors.map(|(n, t)| (n.clone(), t.clone())).collect(),
@@ -195,7 +196,7 @@ mod tests {
         let ten: Vec<String> = (0..10).map(|c| format!("class {c}")).collect();
         for (labels, expected) in [(&ten[..], &ten[..]), (&ten[..9], &[])] {
             let labels = training::one_a_line(labels);
-            told.metadata.insert(training::LABELS.into(), labels);
+            told.metadata.insert(keys::LABELS.into(), labels);
             let path = dir.path().join("told.safetensors");
             told.save(&path).unwrap();
             let told = Filled::load("resnet8", |sizes| sizes, &path).unwrap();
