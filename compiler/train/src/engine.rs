@@ -101,6 +101,9 @@ pub(crate) struct Plan {
     pub policy: Policy,
     /// Whether each node's result is rounded.
     pub rounded: Vec<bool>,
+    /// Of each layer with weights: the batch norm that alone reads it, which a compiled
+    /// network has in the layer's weights.
+    pub norms: Vec<Option<usize>>,
     pub qmax: i32,
     /// Of the input, which is not trained.
     pub input_clip: f32,
@@ -108,7 +111,16 @@ pub(crate) struct Plan {
 
 impl Plan {
     pub fn new(network: Network, policy: Policy, input_clip: f32) -> Plan {
+        let nodes = network.nodes();
+        let readers = network.readers();
+        let norm = |n: usize| match readers[n][..] {
+            [reader] if nodes[n].layer.has_weights() => {
+                matches!(nodes[reader.0].layer, Layer::BatchNorm2d { .. }).then_some(reader.0)
+            }
+            _ => None,
+        };
         Plan {
+            norms: (0..nodes.len()).map(norm).collect(),
             rounded: rounded(&network, policy.activations),
             qmax: policy.activations.qmax().unwrap_or(127),
             network,

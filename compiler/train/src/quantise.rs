@@ -4,9 +4,26 @@ use crate::policy::{Policy, Weights};
 use crate::{Error, Result, Tensors};
 use tern_network::{Layer, Network, Role, fit};
 
+/// Writes the integers that stand for the weights of one output and returns their
+/// scale; `None` where the weights stay what they are. Dense ones become 8-bit
+/// integers if `int8`.
+pub(crate) fn integers(
+    weights: &[f32],
+    taps: usize,
+    kind: Weights,
+    int8: bool,
+    out: &mut [i8],
+) -> Option<f32> {
+    match kind {
+        Weights::T2 => Some(fit::mean_threshold(weights, out)),
+        Weights::N12 => Some(fit::one_of_two(weights, taps, out)),
+        Weights::N34 => Some(fit::three_of_four(weights, taps, out)),
+        Weights::F32 => int8.then(|| fit::int8(weights, out)),
+    }
+}
+
 /// Writes the weights that stand for these of a layer, `[outputs, ...]` in
-/// PyTorch's order, and each output's scale. Dense ones become 8-bit integers times
-/// a scale if `int8`.
+/// PyTorch's order, and each output's scale: [`integers`] times it.
 pub fn quantise(
     weights: &[f32],
     outputs: usize,
@@ -17,21 +34,16 @@ pub fn quantise(
     scales: &mut [f32],
 ) {
     let each = weights.len() / outputs.max(1);
-    let mut integers = vec![0i8; each];
+    let mut row = vec![0i8; each];
     let rows = weights.chunks_exact(each).zip(out.chunks_exact_mut(each));
-    for ((w, out), scale) in rows.zip(scales) {
-        *scale = match kind {
-            Weights::T2 => fit::mean_threshold(w, &mut integers),
-            Weights::N12 => fit::one_of_two(w, taps, &mut integers),
-            Weights::N34 => fit::three_of_four(w, taps, &mut integers),
-            Weights::F32 if int8 => fit::int8(w, &mut integers),
-            Weights::F32 => {
-                out.copy_from_slice(w);
-                continue;
-            }
+    for ((w, out), to) in rows.zip(scales) {
+        let Some(scale) = integers(w, taps, kind, int8, &mut row) else {
+            out.copy_from_slice(w);
+            continue;
         };
-        for (out, q) in out.iter_mut().zip(&integers) {
-            *out = f32::from(*q) * *scale;
+        *to = scale;
+        for (out, q) in out.iter_mut().zip(&row) {
+            *out = f32::from(*q) * scale;
         }
     }
 }

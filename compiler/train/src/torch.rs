@@ -323,8 +323,9 @@ impl Torch {
         let mut x = x.f_clamp_tensor(least.as_ref(), Some(&*clip))?;
         // Rounded in place, behind the derivative's back: it is the cut's.
         let _guard = tch::no_grad_guard();
+        // As the runtime does it: by the inverse.
         let scale = clip.f_div_scalar(f64::from(self.plan.qmax))?;
-        let _ = x.f_div_(&scale)?.f_round_()?.f_mul_(&scale)?;
+        let _ = x.f_mul_(&scale.f_reciprocal()?)?.f_round_()?.f_mul_(&scale)?;
         Ok(x)
     }
 

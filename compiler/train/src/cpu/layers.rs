@@ -88,10 +88,21 @@ pub(super) fn to_nhwc(x: &[f32], [channels, height, width]: [usize; 3], y: &mut 
         });
 }
 
+/// Multiplies and adds a number of each channel, channels innermost.
+pub(super) fn scale_and_shift(y: &mut [f32], factors: &[f32], summands: &[f32]) {
+    let channels = factors.len();
+    y.par_chunks_mut(channels * 256).for_each(|y| {
+        for y in y.chunks_exact_mut(channels) {
+            for ((y, factor), summand) in y.iter_mut().zip(factors).zip(summands) {
+                *y = *y * factor + summand;
+            }
+        }
+    });
+}
+
 /// `[count, channels]`.
 pub(super) fn average(x: &[f32], shape: &[usize], y: &mut [f32]) {
     let (channels, places) = (shape[0], shape[1] * shape[2]);
-    let each = 1.0 / places as f32;
     let samples = y.par_chunks_exact_mut(channels);
     samples
         .zip(x.par_chunks_exact(channels * places))
@@ -102,7 +113,7 @@ pub(super) fn average(x: &[f32], shape: &[usize], y: &mut [f32]) {
                     *y += x;
                 }
             }
-            y.iter_mut().for_each(|y| *y *= each);
+            y.iter_mut().for_each(|y| *y /= places as f32);
         });
 }
 

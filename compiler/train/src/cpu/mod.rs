@@ -5,6 +5,7 @@
 //! the number of threads does not change a bit.
 
 mod conv;
+mod exact;
 mod layers;
 mod norm;
 
@@ -189,7 +190,8 @@ impl Cpu {
                 value: self.buffers.take(len),
                 ..Kept::default()
             };
-            if node.layer.has_weights() {
+            let exact = step.is_none() && self.sums_integers();
+            if node.layer.has_weights() && !exact {
                 new.weights = self.weights(n, blend);
             }
             let x = node.inputs.first().map(|id| kept[id.0].value.as_slice());
@@ -201,14 +203,30 @@ impl Cpu {
                 Layer::Input(shape) => layers::to_nhwc(images, *shape, y),
                 Layer::Conv2d(c) => {
                     let geometry = conv::Geometry::new(c, x_shape, shape);
-                    let bias = self.parameter(n, Role::Bias);
-                    conv::forward(&geometry, x, &new.weights, bias, y);
+                    if exact {
+                        self.sum_integers(n, x, y, |x, weights, y| {
+                            conv::forward(&geometry, x, weights, &[], y);
+                        });
+                    } else {
+                        let bias = self.parameter(n, Role::Bias);
+                        conv::forward(&geometry, x, &new.weights, bias, y);
+                    }
                 }
                 Layer::Linear {
                     inputs, outputs, ..
                 } => {
-                    let bias = self.parameter(n, Role::Bias);
-                    layers::linear(x, &new.weights, bias, [*inputs, *outputs], y);
+                    let sizes = [*inputs, *outputs];
+                    if exact {
+                        self.sum_integers(n, x, y, |x, weights, y| {
+                            layers::linear(x, weights, &[], sizes, y);
+                        });
+                    } else {
+                        let bias = self.parameter(n, Role::Bias);
+                        layers::linear(x, &new.weights, bias, sizes, y);
+                    }
+                }
+                Layer::BatchNorm2d { .. } if exact && self.plan.norms.contains(&Some(n)) => {
+                    y.copy_from_slice(x); // it is in the product before it
                 }
                 Layer::BatchNorm2d { eps, momentum, .. } => {
                     let statistics = if step.is_some() {
@@ -278,18 +296,25 @@ impl Cpu {
         kept
     }
 
+    /// The scale of a rounded result.
+    fn scale(&self, node: usize) -> f32 {
+        fit::activation_scale(self.clips[node].0, self.plan.qmax)
+    }
+
     /// Rounds a result to integers times a scale.
     fn round(&mut self, node: usize, kept: &mut Kept, step: Option<&Settings>) {
         if node > 0 && step.is_some_and(|s| s.step < CLIP_STEPS) {
             let largest = layers::largest(&kept.value);
             self.clips[node].0 = self.clips[node].0.max(largest);
         }
-        let scale = fit::activation_scale(self.clips[node].0, self.plan.qmax);
+        // As the runtime does it: by the inverse.
+        let scale = self.scale(node);
+        let inverse = 1.0 / scale;
         let most = self.plan.qmax as f32;
         let mut rounded = self.buffers.take(kept.value.len());
         layers::map(&kept.value, &mut rounded, |x| {
             // Half to even, as `round_ties_even` does, which is a call without SSE4.1.
-            ((x / scale).clamp(-most, most) + ROUND - ROUND) * scale
+            ((x * inverse).clamp(-most, most) + ROUND - ROUND) * scale
         });
         kept.exact = std::mem::replace(&mut kept.value, rounded);
     }

@@ -1,0 +1,105 @@
+//! Evaluation with rounded activations, to the bit as a compiled network computes it:
+//! sums of integers, batch norms within the products before them.
+
+use super::{Cpu, ROUND, conv, layers};
+use crate::quantise::{integers, taps};
+use tern_network::{Layer, Role, fit};
+
+/// What stands for a layer with weights and the batch norm behind it.
+struct Product {
+    /// Integers, as kernels take them.
+    weights: Vec<f32>,
+    /// Of each output.
+    scale: Vec<f32>,
+    bias: Vec<f32>,
+}
+
+impl Cpu {
+    /// Whether evaluation sums integers.
+    pub(super) fn sums_integers(&self) -> bool {
+        self.plan.policy.activations.qmax().is_some()
+    }
+
+    /// The result `y` of a layer with weights, and of the batch norm behind it, for
+    /// `x`, which is rounded. `sums` computes the layer from integers (`x`, weights).
+    pub(super) fn sum_integers(
+        &mut self,
+        node: usize,
+        x: &[f32],
+        y: &mut [f32],
+        sums: impl FnOnce(&[f32], &[f32], &mut [f32]),
+    ) {
+        let product = self.product(node);
+        let scale = self.scale(self.rounded_input(node));
+        let mut q = self.buffers.take(x.len());
+        layers::map(x, &mut q, |x| x / scale + ROUND - ROUND);
+        sums(&q, &product.weights, y);
+        self.buffers.give(q);
+        let factors: Vec<f32> = product.scale.iter().map(|s| scale * s).collect();
+        layers::scale_and_shift(y, &factors, &product.bias);
+    }
+
+    /// The node whose rounded result a layer with weights reads.
+    fn rounded_input(&self, node: usize) -> usize {
+        let nodes = self.plan.network.nodes();
+        let mut input = nodes[node].inputs[0];
+        while let Layer::Dropout(_) = nodes[input.0].layer {
+            input = nodes[input.0].inputs[0];
+        }
+        input.0
+    }
+
+    fn product(&self, node: usize) -> Product {
+        let layer = &self.plan.network.nodes()[node].layer;
+        let (kind, int8) = self.plan.kind(node);
+        let weights = self.parameter(node, Role::Weight);
+        let old_bias = self.parameter(node, Role::Bias);
+        let steps = self.plan.norms[node].map(|norm| self.norm_steps(norm));
+        let outputs = match layer {
+            Layer::Conv2d(c) => c.outputs,
+            Layer::Linear { outputs, .. } => *outputs,
+            _ => 1,
+        };
+        let each = weights.len() / outputs;
+        let mut product = Product {
+            weights: Vec::with_capacity(weights.len()),
+            scale: Vec::with_capacity(outputs),
+            bias: Vec::with_capacity(outputs),
+        };
+        let mut row = vec![0i8; each];
+        for (o, w) in weights.chunks_exact(each).enumerate() {
+            let (gain, shift) = steps.as_ref().map_or((1.0, 0.0), |steps| steps[o]);
+            // Ternary weights are there before the batch norm, 8-bit ones are made of
+            // its products.
+            let scale = if kind == crate::Weights::F32 {
+                let w: Vec<f32> = w.iter().map(|w| w * gain).collect();
+                integers(&w, taps(layer), kind, int8, &mut row)
+            } else {
+                integers(w, taps(layer), kind, int8, &mut row).map(|scale| scale * gain)
+            };
+            product.scale.push(scale.unwrap_or(1.0));
+            product.weights.extend(row.iter().map(|q| f32::from(*q)));
+            let bias = old_bias.get(o).map_or(0.0, |bias| bias * gain);
+            product.bias.push(bias + shift);
+        }
+        product.weights = conv::for_kernels(layer, &product.weights);
+        product
+    }
+
+    /// A batch norm's factor and summand of each channel.
+    fn norm_steps(&self, norm: usize) -> Vec<(f32, f32)> {
+        let Layer::BatchNorm2d { eps, .. } = self.plan.network.nodes()[norm].layer else {
+            return Vec::new();
+        };
+        let [weight, bias, mean, variance] = [
+            Role::NormWeight,
+            Role::NormBias,
+            Role::RunningMean,
+            Role::RunningVar,
+        ]
+        .map(|role| self.parameter(norm, role));
+        (0..weight.len())
+            .map(|c| fit::batch_norm(weight[c], bias[c], mean[c], variance[c], eps))
+            .collect()
+    }
+}
