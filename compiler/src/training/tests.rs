@@ -131,7 +131,9 @@ fn with_integers_the_trainer_computes_the_bits_that_the_runtime_does() {
         engine.set_state(&checkpoint.tensors).unwrap();
         let bytes = std::fs::read(dir.join("model.tern")).unwrap();
         let options = crate::evaluate::Options::default();
-        let seen = crate::evaluate::evaluate(&bytes, test.as_ref(), &options, &crate::pipeline::Silent).unwrap();
+        let seen =
+            crate::evaluate::evaluate(&bytes, test.as_ref(), &options, &crate::pipeline::Silent)
+                .unwrap();
         let own = tern_train::predict(&mut engine, &images).unwrap();
         let bits = |x: &[f32]| x.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
         for (n, (own, row)) in own.chunks_exact(10).zip(seen.rows()).enumerate() {

@@ -325,7 +325,10 @@ impl Torch {
         let _guard = tch::no_grad_guard();
         // As the runtime does it: by the inverse.
         let scale = clip.f_div_scalar(f64::from(self.plan.qmax))?;
-        let _ = x.f_mul_(&scale.f_reciprocal()?)?.f_round_()?.f_mul_(&scale)?;
+        let _ = x
+            .f_mul_(&scale.f_reciprocal()?)?
+            .f_round_()?
+            .f_mul_(&scale)?;
         Ok(x)
     }
 
