@@ -1,6 +1,7 @@
 //! Output lines, for kernels that walk along them and keep sums in registers.
 
 use super::order::pack;
+use super::packed::fits;
 use super::store::store_f32;
 use super::{Columns, LANES, Out, Place, bound, load, mask};
 use crate::eltwise::UnaryKind;
@@ -54,13 +55,9 @@ impl<'a, const N: usize, const U: usize> Columns<'a, N, U> {
     /// bounded, is a number in the range of an i32.
     #[target_feature(enable = "avx512f")]
     fn fits(&self, largest: f32) -> bool {
-        // Half of the range, as these are not the roundings of the outputs.
-        const RANGE: f32 = (1 << 30) as f32;
         (0..N).all(|n| {
-            let t = _mm512_mul_ps(_mm512_abs_ps(self.scale[n]), _mm512_set1_ps(largest));
-            let t = _mm512_add_ps(t, _mm512_abs_ps(self.bias[n]));
-            let t = _mm512_mul_ps(t, _mm512_abs_ps(self.inverse_scale));
-            _mm512_cmp_ps_mask::<_CMP_LT_OQ>(t, _mm512_set1_ps(RANGE)) == __mmask16::MAX
+            let bias = _mm512_abs_ps(self.bias[n]);
+            fits(self.scale[n], bias, self.inverse_scale, largest)
         })
     }
 

@@ -24,9 +24,11 @@ use core::ops::Range;
 
 mod line;
 mod order;
+mod packed;
 mod store;
 
 pub(crate) use line::Line;
+pub(crate) use packed::PackedRows;
 
 use order::{pack, unpack};
 use store::{add_f32, add_i8, add_i16, store_f32};

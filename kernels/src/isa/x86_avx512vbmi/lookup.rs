@@ -14,9 +14,9 @@
 //! i32 sums are exact for as many products as [`max_k`](crate::max_k) allows.
 
 use crate::epilogue::Finish;
-use crate::isa::x86_avx512vnni::Outputs;
+use crate::isa::x86_avx512vnni::{Outputs, Sums, strip};
 use crate::layout::{BLOCK, PANEL_BYTES, n12, t2};
-use crate::product::tiled::{Chunk, Part, Tile};
+use crate::product::tiled::{Chunk, Part, Segments, Tile};
 use crate::{Codec, Matrix};
 use core::arch::x86_64::*;
 use core::ops::Range;
@@ -144,6 +144,12 @@ impl Tile for N12 {
         }
     }
 
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx512vbmi")]
+    unsafe fn strip(chunk: &Chunk, columns: &Outputs<'_>, rows: Range<usize>) -> bool {
+        // SAFETY: the caller's promises are the same.
+        unsafe { strip::<N12, 8, 8, 8, 6>(chunk, columns, rows) }
+    }
+
     #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
     unsafe fn columns<'a>(finish: &'a Finish<'a>, outputs: Range<usize>) -> Outputs<'a> {
         Outputs::new(finish, outputs)
@@ -153,6 +159,24 @@ impl Tile for N12 {
     unsafe fn finish(columns: &Outputs<'_>, rows: Range<usize>, sums: *mut f32) {
         // SAFETY: the caller's promises; a row of sums has BLOCKS blocks.
         unsafe { columns.rows::<true>(rows, sums.cast()) };
+    }
+}
+
+impl Sums for N12 {
+    // Of a weight and an activation.
+    const LARGEST: usize = 128;
+
+    #[inline(always)]
+    unsafe fn sums<const R: usize, const B: usize>(
+        chunk: &Chunk,
+        segments: &Segments,
+    ) -> [[__m512i; B]; R] {
+        // SAFETY: the caller's promises.
+        unsafe {
+            let mut sum = [[_mm512_setzero_si512(); B]; R];
+            look_up(&mut sum, chunk, segments, 0);
+            sum
+        }
     }
 }
 
@@ -170,7 +194,6 @@ const fn place(row: usize, block: usize) -> usize {
 /// `from + R` at most `ROWS`.
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni,avx512vbmi")]
 unsafe fn add<const R: usize, const B: usize>(chunk: &Chunk, from: usize) {
-    let ones = _mm512_set1_epi8(1);
     let mut sum = [[_mm512_setzero_si512(); B]; R];
     if !chunk.first {
         for (r, sum) in sum.iter_mut().enumerate() {
@@ -181,32 +204,49 @@ unsafe fn add<const R: usize, const B: usize>(chunk: &Chunk, from: usize) {
             }
         }
     }
-    let mut panels = chunk.panels;
-    for segment in 0..chunk.segments.count {
-        // SAFETY: segment < count.
-        let tables: [_; R] =
-            core::array::from_fn(|r| unsafe { chunk.segments.row(from + r, segment) });
-        for step in 0..chunk.segments.len / STEP {
-            let mut index = [_mm512_setzero_si512(); B];
-            for (b, index) in index.iter_mut().enumerate() {
-                // SAFETY: a panel has 64 bytes for every step of every segment.
-                *index = unsafe { _mm512_loadu_si512(panels.add(b * chunk.stride).cast()) };
-            }
-            panels = panels.wrapping_add(BYTES);
-            for r in 0..R {
-                // SAFETY: a segment has 64 bytes of tables for every step.
-                let table = unsafe { _mm512_loadu_si512(tables[r].add(step * BYTES).cast()) };
-                for b in 0..B {
-                    let sums = _mm512_permutexvar_epi8(index[b], table);
-                    sum[r][b] = _mm512_dpbusd_epi32(sum[r][b], ones, sums);
-                }
-            }
-        }
-    }
+    // SAFETY: the caller's promises.
+    unsafe { look_up(&mut sum, chunk, &chunk.segments, from) };
     for (r, sum) in sum.into_iter().enumerate() {
         for (b, sum) in sum.into_iter().enumerate() {
             // SAFETY: as above.
             unsafe { _mm512_storeu_si512(chunk.sums.add(place(from + r, b)).cast(), sum) };
+        }
+    }
+}
+
+/// Adds the sums of `R` rows of `segments`, from row `from` on.
+///
+/// # Safety
+///
+/// As for [`add`], for these segments.
+#[inline(always)]
+unsafe fn look_up<const R: usize, const B: usize>(
+    sum: &mut [[__m512i; B]; R],
+    chunk: &Chunk,
+    segments: &Segments,
+    from: usize,
+) {
+    // SAFETY: the caller's promises. A panel has 64 bytes for every step of every
+    // segment, a segment 64 bytes of tables.
+    unsafe {
+        let ones = _mm512_set1_epi8(1);
+        let mut panels = chunk.panels;
+        for segment in 0..segments.count {
+            let tables: [_; R] = core::array::from_fn(|r| segments.row(from + r, segment));
+            for step in 0..segments.len / STEP {
+                let mut index = [_mm512_setzero_si512(); B];
+                for (b, index) in index.iter_mut().enumerate() {
+                    *index = _mm512_loadu_si512(panels.add(b * chunk.stride).cast());
+                }
+                panels = panels.add(BYTES);
+                for r in 0..R {
+                    let table = _mm512_loadu_si512(tables[r].add(step * BYTES).cast());
+                    for b in 0..B {
+                        let sums = _mm512_permutexvar_epi8(index[b], table);
+                        sum[r][b] = _mm512_dpbusd_epi32(sum[r][b], ones, sums);
+                    }
+                }
+            }
         }
     }
 }

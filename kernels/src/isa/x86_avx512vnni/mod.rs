@@ -2,9 +2,11 @@
 //! sums of a block.
 
 use super::product::Tiles;
+pub(crate) use bytes::{Sums, strip};
 pub(crate) use matvec::Bytes as ByteRows;
 pub(crate) use tile::{F32, I8, I16, Outputs};
 
+mod bytes;
 mod matvec;
 mod panel;
 mod tile;

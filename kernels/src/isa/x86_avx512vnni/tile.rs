@@ -11,11 +11,12 @@
 //! known when these are decoded: sums begin with minus that. i32 sums wrap, which
 //! [`max_k`](crate::max_k) excludes for the result with valid weights.
 
+use super::bytes::{Sums, strip};
 use super::panel::{Bytes, Floats, Words, decode};
 use crate::epilogue::Finish;
 use crate::epilogue::x86_avx512::{Columns, LANES};
 use crate::layout::BLOCK;
-use crate::product::tiled::{Chunk, Part, Tile};
+use crate::product::tiled::{Chunk, Part, Segments, Tile};
 use crate::{Codec, Matrix};
 use core::arch::asm;
 use core::arch::x86_64::*;
@@ -87,6 +88,28 @@ impl Multiply for I8 {
     #[inline]
     unsafe fn multiply(sum: __m512i, weights: __m512i, x: __m512i) -> __m512i {
         _mm512_dpbusd_epi32(sum, x, weights)
+    }
+}
+
+impl Sums for I8 {
+    // Of weights, or the largest code less one, and of activations.
+    const LARGEST: usize = 128 * 128;
+
+    #[inline(always)]
+    unsafe fn sums<const R: usize, const B: usize>(
+        chunk: &Chunk,
+        segments: &Segments,
+    ) -> [[__m512i; B]; R] {
+        // SAFETY: the caller's promises; 16 starts for each block.
+        unsafe {
+            let mut starts = [_mm512_setzero_si512(); B];
+            for (b, start) in starts.iter_mut().enumerate() {
+                *start = _mm512_loadu_si512(chunk.starts.add(b * BLOCK).cast());
+            }
+            let mut sum = [starts; R];
+            multiply::<I8, R, B>(&mut sum, chunk, segments, 0);
+            sum
+        }
     }
 }
 
@@ -166,6 +189,12 @@ tile!(I16: i16, 2, Words, true, true, {
 
 tile!(I8: i8, 4, Bytes, true, false, {
     const ZERO: u8 = 128;
+
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+    unsafe fn strip(chunk: &Chunk, columns: &Outputs<'_>, rows: Range<usize>) -> bool {
+        // SAFETY: the caller's promises are the same.
+        unsafe { strip::<I8, 8, 8, 4, 4>(chunk, columns, rows) }
+    }
 
     #[target_feature(enable = "avx512f,avx512bw")]
     unsafe fn prepare(x: &[i8], to: *mut u8) {
@@ -315,28 +344,8 @@ unsafe fn products<M: Multiply, const R: usize, const B: usize>(
             }
         }
     }
-    let mut weights = chunk.panels;
-    let groups = chunk.segments.len / M::STEP;
-    for segment in 0..chunk.segments.count {
-        // SAFETY: segment < count.
-        let x: [*const u8; R] =
-            core::array::from_fn(|r| unsafe { chunk.segments.row(from + r, segment) });
-        let mut at = 0;
-        // SAFETY: a panel has 64 bytes for every group of every segment, and every
-        // row the four bytes that meet one.
-        unsafe {
-            while at + 2 <= groups {
-                step::<M, R, B>(&mut sum, weights, chunk.stride, &x, at);
-                step::<M, R, B>(&mut sum, weights.add(BYTES), chunk.stride, &x, at + 1);
-                weights = weights.add(2 * BYTES);
-                at += 2;
-            }
-            if at < groups {
-                step::<M, R, B>(&mut sum, weights, chunk.stride, &x, at);
-                weights = weights.add(BYTES);
-            }
-        }
-    }
+    // SAFETY: the caller's promises.
+    unsafe { multiply::<M, R, B>(&mut sum, chunk, &chunk.segments, from) };
     for (r, sum) in sum.iter().enumerate() {
         for (b, sum) in sum.iter().enumerate() {
             // SAFETY: the caller's promise.
@@ -346,14 +355,51 @@ unsafe fn products<M: Multiply, const R: usize, const B: usize>(
     R
 }
 
+/// Adds the products of `R` rows of `segments`, from row `from` on, with the chunk's
+/// panels.
+///
+/// # Safety
+///
+/// The CPU has AVX-512 F and VNNI; everything in `chunk` is as it says, and so are the
+/// segments, with as many pointers.
+#[inline(always)]
+unsafe fn multiply<M: Multiply, const R: usize, const B: usize>(
+    sum: &mut [[__m512i; B]; R],
+    chunk: &Chunk,
+    segments: &Segments,
+    from: usize,
+) {
+    let mut weights = chunk.panels;
+    let groups = segments.len / M::STEP;
+    for segment in 0..segments.count {
+        // SAFETY: segment < count.
+        let x: [*const u8; R] =
+            core::array::from_fn(|r| unsafe { segments.row(from + r, segment) });
+        let mut at = 0;
+        // SAFETY: a panel has 64 bytes for every group of every segment, and every
+        // row the four bytes that meet one.
+        unsafe {
+            while at + 2 <= groups {
+                step::<M, R, B>(sum, weights, chunk.stride, &x, at);
+                step::<M, R, B>(sum, weights.add(BYTES), chunk.stride, &x, at + 1);
+                weights = weights.add(2 * BYTES);
+                at += 2;
+            }
+            if at < groups {
+                step::<M, R, B>(sum, weights, chunk.stride, &x, at);
+                weights = weights.add(BYTES);
+            }
+        }
+    }
+}
+
 /// Adds the products of a group of every block.
 ///
 /// # Safety
 ///
 /// The groups are there, `stride` bytes from one to the next, and the rows'
 /// activations of group `at`.
-#[target_feature(enable = "avx512f,avx512vnni")]
-#[inline]
+#[inline(always)]
 unsafe fn step<M: Multiply, const R: usize, const B: usize>(
     sum: &mut [[__m512i; B]; R],
     weights: *const u8,
@@ -361,14 +407,13 @@ unsafe fn step<M: Multiply, const R: usize, const B: usize>(
     x: &[*const u8; R],
     at: usize,
 ) {
-    let mut w = [_mm512_setzero_si512(); B];
-    for (b, w) in w.iter_mut().enumerate() {
-        // SAFETY: the caller's promise.
-        *w = unsafe { _mm512_loadu_si512(weights.add(b * stride).cast()) };
-    }
-    for r in 0..R {
-        // SAFETY: as above.
-        unsafe {
+    // SAFETY: the caller's promises.
+    unsafe {
+        let mut w = [_mm512_setzero_si512(); B];
+        for (b, w) in w.iter_mut().enumerate() {
+            *w = _mm512_loadu_si512(weights.add(b * stride).cast());
+        }
+        for r in 0..R {
             let x = x[r].add(at * ACTIVATIONS).cast::<i32>().read_unaligned();
             let x = _mm512_set1_epi32(x);
             for b in 0..B {

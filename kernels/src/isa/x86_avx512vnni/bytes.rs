@@ -1,0 +1,135 @@
+//! Strips of products of bytes that go from registers through the epilogue to bytes.
+//!
+//! ```text
+//! for each R rows of the strip, then for fewer of those that are left:
+//!     sums[R][B blocks] = products
+//!     64 bytes at a time: epilogue, packed to bytes
+//! ```
+//!
+//! What is inlined into a function that has the features has none itself.
+
+use super::tile::Outputs;
+use crate::epilogue::x86_avx512::{Columns, PackedRows};
+use crate::product::tiled::{Chunk, Segments};
+use core::arch::x86_64::*;
+use core::ops::Range;
+
+/// What adds the products of a strip.
+pub(crate) trait Sums {
+    /// The largest magnitude of a product.
+    const LARGEST: usize;
+
+    /// The i32 sums of the first `R` rows of `segments` with `B` blocks.
+    ///
+    /// # Safety
+    ///
+    /// The CPU has AVX-512 F, BW, VL and VNNI, and what the products need; everything in
+    /// `chunk` is as it says, first and last of its product; there are as many pointers.
+    unsafe fn sums<const R: usize, const B: usize>(
+        chunk: &Chunk,
+        segments: &Segments,
+    ) -> [[__m512i; B]; R];
+}
+
+/// Computes a strip, if this is its way; tells whether it is. `R1` to `R4` are rows whose
+/// sums are in registers, for one to four blocks.
+///
+/// # Safety
+///
+/// As for [`strip`](crate::product::tiled::Tile::strip); the CPU has what [`Sums::sums`]
+/// needs.
+#[inline(always)]
+pub(crate) unsafe fn strip<
+    P: Sums,
+    const R1: usize,
+    const R2: usize,
+    const R3: usize,
+    const R4: usize,
+>(
+    chunk: &Chunk,
+    columns: &Outputs<'_>,
+    rows: Range<usize>,
+) -> bool {
+    // SAFETY: the caller's promises.
+    unsafe {
+        match (chunk.blocks, columns) {
+            (1, Outputs::One(columns)) => tiles::<P, R1, 1, 1>(chunk, columns, rows),
+            (2, Outputs::Two(columns)) => tiles::<P, R2, 2, 2>(chunk, columns, rows),
+            (3, Outputs::Four(columns)) => tiles::<P, R3, 3, 4>(chunk, columns, rows),
+            (4, Outputs::Four(columns)) => tiles::<P, R4, 4, 4>(chunk, columns, rows),
+            _ => false,
+        }
+    }
+}
+
+/// As [`strip`], for `B` blocks.
+///
+/// # Safety
+///
+/// As for [`strip`].
+#[inline(always)]
+unsafe fn tiles<P: Sums, const R: usize, const B: usize, const N: usize>(
+    chunk: &Chunk,
+    columns: &Columns<'_, N>,
+    rows: Range<usize>,
+) -> bool {
+    let k = chunk.segments.count * chunk.segments.len;
+    // SAFETY: the caller's promises.
+    unsafe {
+        match columns.packed::<B>((k * P::LARGEST) as f32) {
+            Some(finish) if finish.has_residual() => {
+                each::<P, R, B, true>(chunk, &finish, rows);
+            }
+            Some(finish) => each::<P, R, B, false>(chunk, &finish, rows),
+            None => return false,
+        }
+    }
+    true
+}
+
+/// All rows of a strip, `R` at a time; `RESIDUAL` where there is one.
+///
+/// # Safety
+///
+/// As for [`strip`].
+#[inline(always)]
+unsafe fn each<P: Sums, const R: usize, const B: usize, const RESIDUAL: bool>(
+    chunk: &Chunk,
+    finish: &PackedRows<B>,
+    mut rows: Range<usize>,
+) {
+    let mut segments = chunk.segments;
+    // SAFETY: the caller's promises; pointers are there for every row of the strip.
+    unsafe {
+        while rows.len() >= R {
+            tile::<P, R, B, RESIDUAL>(chunk, finish, &mut segments, &mut rows);
+        }
+        while rows.len() >= 4 {
+            tile::<P, 4, B, RESIDUAL>(chunk, finish, &mut segments, &mut rows);
+        }
+        while !rows.is_empty() {
+            tile::<P, 1, B, RESIDUAL>(chunk, finish, &mut segments, &mut rows);
+        }
+    }
+}
+
+/// The first `R` rows, which are taken off the segments and the rows.
+///
+/// # Safety
+///
+/// As for [`each`]; there are `R` rows.
+#[inline(always)]
+unsafe fn tile<P: Sums, const R: usize, const B: usize, const RESIDUAL: bool>(
+    chunk: &Chunk,
+    finish: &PackedRows<B>,
+    segments: &mut Segments,
+    rows: &mut Range<usize>,
+) {
+    // SAFETY: the caller's promises.
+    unsafe {
+        let sums = P::sums::<R, B>(chunk, segments);
+        finish.rows::<R, RESIDUAL>(rows.start, &sums);
+    }
+    segments.pointers = segments.pointers.wrapping_add(R);
+    rows.start += R;
+}
