@@ -27,6 +27,8 @@ mod x86_avx2_f32;
 #[cfg(target_arch = "x86_64")]
 mod x86_avx512vnni;
 #[cfg(target_arch = "x86_64")]
+mod x86_avx512vnni_i8;
+#[cfg(target_arch = "x86_64")]
 mod x86_avxvnni;
 
 #[cfg(test)]

@@ -12,6 +12,7 @@
 //! What is inlined into a function that has the features has none itself.
 
 use super::lines::{self, Lanes, Place, Source, Walk, make, walk};
+use super::x86_avx512vnni_i8::slide;
 use super::{Kernel, Problem};
 use crate::epilogue::x86_avx512::{self as epilogue, Columns, Line};
 use crate::epilogue::{ANY, FLOATS, Finish, PACKED};
@@ -50,18 +51,27 @@ unsafe fn run(ctx: &mut Ctx<'_>, problem: &Problem<'_>) {
 }
 
 /// Registers of sums.
-const N: usize = 4;
+pub(super) const N: usize = 4;
 /// Channels of them.
-const CHANNELS: usize = N * epilogue::LANES;
+pub(super) const CHANNELS: usize = N * epilogue::LANES;
 /// Bytes of a register.
-const BYTES: usize = 64;
+pub(super) const BYTES: usize = 64;
 
 /// f32 activations.
 enum F32 {}
 /// i16 activations.
 enum I16 {}
 /// i8 activations.
-enum I8 {}
+pub(super) enum I8 {}
+
+/// No other way to walk than the common one.
+///
+/// # Safety
+///
+/// Always safe.
+unsafe fn no_other<X, C>(_: &Walk<X>, _: &C) -> bool {
+    false
+}
 
 /// What the types have in common: `$unpacked` for the order of sums, `$float` to
 /// convert one, and the kernels of
@@ -69,7 +79,7 @@ enum I8 {}
 macro_rules! common {
     (
         $sum:ty, $unpacked:literal, |$t:ident| $float:expr, $begin:expr, $add:expr,
-        [$($width:literal $groups:literal $lines:literal $at_once:literal),*]
+        $slide:expr, [$($width:literal $groups:literal $lines:literal $at_once:literal),*]
     ) => {
         type Sums = [$sum; N];
         type Columns<'a> = Columns<'a, N, $unpacked>;
@@ -146,6 +156,10 @@ macro_rules! common {
 
         #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
         unsafe fn walk(job: &Walk<Self::X>, columns: &Self::Columns<'_>) {
+            // SAFETY: the caller's promises.
+            if unsafe { $slide(job, columns) } {
+                return;
+            }
             let whole = columns.whole(job.places[..job.lines].iter().map(|place| place.mask));
             let width = if job.dilation == 1 { job.width } else { 0 };
             // SAFETY: the caller's promises.
@@ -191,7 +205,7 @@ impl Lanes for I8 {
         |sum| _mm512_cvtepi32_ps(sum),
         |at: *const __m512i| _mm512_loadu_si512(at),
         |sum, x, w| _mm512_dpbusd_epi32(sum, x, w),
-        [3 1 1 2, 3 1 2 1, 5 2 1 2, 5 2 2 1]
+        slide, [3 1 1 2, 3 1 2 1, 5 2 1 2, 5 2 2 1]
     );
 
     fn weights(row: [i16; BLOCK]) -> Option<[i8; BLOCK]> {
@@ -265,44 +279,60 @@ unsafe fn bytes<const COPIES: usize, const R: usize, const WEIGHTS: bool>(
     to: *mut u8,
     step: usize,
 ) {
+    let mut to = to;
+    for column in columns {
+        // SAFETY: the caller's promises.
+        unsafe {
+            let group = group::<COPIES, R, WEIGHTS>(lines, column);
+            for (n, four) in group.into_iter().enumerate() {
+                _mm512_storeu_si512(to.add(n * BYTES).cast(), four);
+            }
+        }
+        to = to.wrapping_add(step);
+    }
+}
+
+/// The group of a column: as [`bytes`] writes it.
+///
+/// # Safety
+///
+/// As for [`Lanes::groups`].
+#[inline(always)]
+pub(super) unsafe fn group<const COPIES: usize, const R: usize, const WEIGHTS: bool>(
+    lines: &[Source<i8>],
+    column: usize,
+) -> [__m512i; N] {
     // SAFETY: the caller's promises, to the end.
     unsafe {
         let flip = _mm512_set1_epi8(if WEIGHTS { 0 } else { i8::MIN });
-        let mut to = to;
-        for column in columns {
-            let mut x = [_mm512_setzero_si512(); 4];
-            for (x, line) in x.iter_mut().zip(lines).take(R) {
-                let bytes = match COPIES {
-                    1 => _mm512_loadu_si512(line.at(0, column).cast()),
-                    2 => halves(line.at(0, column), line.at(1, column)),
-                    _ => {
-                        let low = _mm_loadu_si128(line.at(0, column).cast());
-                        let four = _mm512_castsi128_si512(low);
-                        let next = _mm_loadu_si128(line.at(1, column).cast());
-                        let four = _mm512_inserti32x4::<1>(four, next);
-                        let next = _mm_loadu_si128(line.at(2, column).cast());
-                        let four = _mm512_inserti32x4::<2>(four, next);
-                        let next = _mm_loadu_si128(line.at(3, column).cast());
-                        _mm512_inserti32x4::<3>(four, next)
-                    }
-                };
-                *x = _mm512_xor_si512(bytes, flip);
-            }
-            let low = _mm512_unpacklo_epi8(x[0], x[1]);
-            let high = _mm512_unpackhi_epi8(x[0], x[1]);
-            let next_low = _mm512_unpacklo_epi8(x[2], x[3]);
-            let next_high = _mm512_unpackhi_epi8(x[2], x[3]);
-            let fours = [
-                _mm512_unpacklo_epi16(low, next_low),
-                _mm512_unpackhi_epi16(low, next_low),
-                _mm512_unpacklo_epi16(high, next_high),
-                _mm512_unpackhi_epi16(high, next_high),
-            ];
-            for (n, four) in fours.into_iter().enumerate() {
-                _mm512_storeu_si512(to.add(n * BYTES).cast(), four);
-            }
-            to = to.wrapping_add(step);
+        let mut x = [_mm512_setzero_si512(); 4];
+        for (x, line) in x.iter_mut().zip(lines).take(R) {
+            let bytes = match COPIES {
+                1 => _mm512_loadu_si512(line.at(0, column).cast()),
+                2 => halves(line.at(0, column), line.at(1, column)),
+                _ => {
+                    let low = _mm_loadu_si128(line.at(0, column).cast());
+                    let four = _mm512_castsi128_si512(low);
+                    let next = _mm_loadu_si128(line.at(1, column).cast());
+                    let four = _mm512_inserti32x4::<1>(four, next);
+                    let next = _mm_loadu_si128(line.at(2, column).cast());
+                    let four = _mm512_inserti32x4::<2>(four, next);
+                    let next = _mm_loadu_si128(line.at(3, column).cast());
+                    _mm512_inserti32x4::<3>(four, next)
+                }
+            };
+            *x = _mm512_xor_si512(bytes, flip);
         }
+        let low = _mm512_unpacklo_epi8(x[0], x[1]);
+        let high = _mm512_unpackhi_epi8(x[0], x[1]);
+        let next_low = _mm512_unpacklo_epi8(x[2], x[3]);
+        let next_high = _mm512_unpackhi_epi8(x[2], x[3]);
+        [
+            _mm512_unpacklo_epi16(low, next_low),
+            _mm512_unpackhi_epi16(low, next_low),
+            _mm512_unpacklo_epi16(high, next_high),
+            _mm512_unpackhi_epi16(high, next_high),
+        ]
     }
 }
 
@@ -330,7 +360,7 @@ impl Lanes for I16 {
         |sum| _mm512_cvtepi32_ps(sum),
         |at: *const __m512i| _mm512_loadu_si512(at),
         |sum, x, w| _mm512_dpwssd_epi32(sum, x, w),
-        [3 2 1 2, 3 2 2 1, 5 3 1 2, 5 3 2 1]
+        no_other, [3 2 1 2, 3 2 2 1, 5 3 1 2, 5 3 2 1]
     );
 
     fn weights(row: [i16; BLOCK]) -> Option<[i16; BLOCK]> {
@@ -431,7 +461,7 @@ impl Lanes for F32 {
         |sum| sum,
         |at: *const f32| _mm512_loadu_ps(at),
         |sum, x, w| _mm512_add_ps(sum, _mm512_mul_ps(x, w)),
-        [3 3 1 2, 5 5 1 2]
+        no_other, [3 3 1 2, 5 5 1 2]
     );
 
     fn weights(row: [f32; BLOCK]) -> Option<[f32; BLOCK]> {

@@ -46,32 +46,32 @@ pub(crate) struct Place {
 /// The output lines of a band, or of several side by side.
 pub(crate) struct Walk<X> {
     /// Input lines.
-    pub(super) sources: *const Source<X>,
-    pub(super) rows: usize,
-    pub(super) copies: usize,
+    pub(crate) sources: *const Source<X>,
+    pub(crate) rows: usize,
+    pub(crate) copies: usize,
     /// Of each line of the band, and how many there are.
     pub(crate) places: [Place; LINES],
     pub(crate) lines: usize,
     /// Elements from a position's outputs to the next one's.
-    pub(super) channels: usize,
+    pub(crate) channels: usize,
     /// No integer sum is larger in magnitude.
     pub(crate) largest: f32,
     /// Positions of a line, and how many are computed together.
-    pub(super) positions: usize,
-    pub(super) run: usize,
+    pub(crate) positions: usize,
+    pub(crate) run: usize,
     /// Width of the kernel, and groups of a column.
     pub(crate) width: usize,
     pub(crate) groups: usize,
-    pub(super) stride: usize,
+    pub(crate) stride: usize,
     pub(crate) dilation: usize,
-    pub(super) pad: usize,
+    pub(crate) pad: usize,
     /// Columns of the input.
-    pub(super) columns: usize,
+    pub(crate) columns: usize,
     /// Columns under the kernel, in groups.
-    pub(super) made: *mut u8,
-    pub(super) start: *const u8,
+    pub(crate) made: *mut u8,
+    pub(crate) start: *const u8,
     /// `[lines][width][groups of a column]` groups.
-    pub(super) weights: *const u8,
+    pub(crate) weights: *const u8,
 }
 
 /// Writes some columns of all lines, in groups; column numbers may lie beyond
