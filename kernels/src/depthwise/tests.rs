@@ -42,27 +42,36 @@ fn agrees_for_common_kernels() {
     let mut rng = Rng::new(33);
     for (x, codec) in inputs() {
         for (kernel, stride) in [
-            (1, 1),
-            (1, 2),
-            (3, 1),
-            (3, 2),
-            (5, 1),
-            (5, 2),
-            (7, 1),
-            (3, 4),
+            ([1, 1], [1, 1]),
+            ([1, 1], [2, 2]),
+            ([3, 3], [1, 1]),
+            ([3, 3], [2, 2]),
+            ([5, 5], [1, 1]),
+            ([5, 5], [2, 2]),
+            ([7, 7], [1, 1]),
+            ([3, 3], [4, 4]),
+            // As wide as common ones alone.
+            ([2, 3], [1, 2]),
+            ([2, 3], [2, 1]),
+            ([3, 3], [1, 2]),
+            ([3, 3], [2, 1]),
+            ([4, 3], [1, 1]),
+            ([4, 3], [2, 2]),
         ] {
             for width in [1, 2, 7, 45] {
                 let output = [1 + rng.below(6), width];
-                let input = output.map(|n| n * stride - rng.below(stride));
+                let input = core::array::from_fn(|axis| {
+                    output[axis] * stride[axis] - rng.below(stride[axis])
+                });
                 let channels = rng.pick(&[16, 32, 48, 64, 72, 96, 100, 144]);
                 let shape = Conv2dShape {
                     batch: 1 + rng.below(2),
                     input,
                     output,
-                    kernel: [kernel; 2],
-                    stride: [stride; 2],
+                    kernel,
+                    stride,
                     dilation: [1, 1],
-                    pad: [kernel / 2; 2],
+                    pad: kernel.map(|taps| taps / 2),
                     ..random_shape(channels, &mut rng)
                 };
                 let y = rng.pick(&OUTPUTS);

@@ -377,6 +377,7 @@ impl<L: Lanes> Task<'_, L> {
             copies,
             places: [Place::default(); LINES],
             lines: plan.lines,
+            most: plan.lines,
             channels: plan.parts.channels,
             largest: largest(&self.problem.size),
             positions: shape.output[1],
