@@ -491,6 +491,8 @@ impl Lanes for F32 {
         [3 3 1 2, 5 5 1 2]
     );
 
+    const ANY_WEIGHTS: bool = false;
+
     fn weights(row: [f32; BLOCK]) -> Option<[f32; BLOCK]> {
         row.iter().all(|w| w.is_finite()).then_some(row)
     }

@@ -15,7 +15,7 @@ use core::ops::Range;
 pub(crate) const TILE: usize = 16;
 
 /// An activation's type.
-pub(crate) trait Element: Copy + Sync {
+pub(crate) trait Element: Copy + Default + Sync {
     /// What it is multiplied with.
     type Weight: Copy;
     /// What the products are added to.

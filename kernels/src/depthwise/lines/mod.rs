@@ -2,8 +2,8 @@
 //! instruction sets is a [`Lanes`]; this is the loop around it.
 //!
 //! ```text
-//! weights of all channels are expanded once
 //! for each strip of output lines, each part of the channels:
+//!     expand the part's weights, if the task has not yet
 //!     for each band of the strip, as many at once as fit a register side by side:
 //!         for each run of positions along the lines:
 //!             for each column of the input that comes under the kernel:
@@ -72,6 +72,9 @@ pub(super) trait Lanes {
     const TOGETHER: bool = true;
     /// Bytes of a group: of a column in the ring, and of a column of weights.
     const GROUP: usize = Self::CHANNELS * Self::TAPS * size_of::<Self::X>();
+
+    /// Whether [`weights`](Self::weights) takes all.
+    const ANY_WEIGHTS: bool = true;
 
     /// Weights as what interleaves like the input; `None` where the reference must
     /// multiply with them.
@@ -179,7 +182,7 @@ pub(super) fn scratch<L: Lanes>(size: &Size, shape: &Conv2dShape, threads: usize
         return 0;
     }
     Plan::new::<L>(size, shape, threads)
-        .and_then(|plan| plan.task.checked_mul(plan.tasks)?.checked_add(plan.shared))
+        .and_then(|plan| plan.task.checked_mul(plan.tasks))
         .unwrap_or(usize::MAX)
 }
 
@@ -195,14 +198,10 @@ pub(super) unsafe fn run<L: Lanes>(ctx: &mut Ctx<'_>, problem: &Problem<'_>, x: 
     let Some(plan) = Plan::new::<L>(&problem.size, problem.rows.shape(), ctx.threads()) else {
         return;
     };
-    // SAFETY: the caller's promise.
-    if !unsafe { expand::<L>(problem, &plan, ctx.scratch) } {
+    if !L::ANY_WEIGHTS && !takes_weights::<L>(problem) {
         return scalar::run(ctx, problem);
     }
-    let Some((shared, tasks)) = ctx.scratch.split_at_mut_checked(plan.shared) else {
-        return;
-    };
-    let (shared, tasks) = (&*shared, Shared::new(tasks));
+    let tasks = Shared::new(&mut *ctx.scratch);
     let items = |i: usize| share(plan.strips * plan.parts.count(), plan.tasks, i);
     each_piece(ctx.par, plan.tasks, &|i| items(i).len(), &|i, pieces| {
         // SAFETY: every task has a range of its own, and `each_piece` runs a task
@@ -215,7 +214,6 @@ pub(super) unsafe fn run<L: Lanes>(ctx: &mut Ctx<'_>, problem: &Problem<'_>, x: 
             problem,
             plan: &plan,
             x,
-            shared,
             scratch: scratch.as_mut_ptr(),
         };
         // SAFETY: the caller's promise; pieces are different items.
@@ -223,67 +221,13 @@ pub(super) unsafe fn run<L: Lanes>(ctx: &mut Ctx<'_>, problem: &Problem<'_>, x: 
     });
 }
 
-/// Writes the zeros and the weights of all parts; false where the reference must
-/// multiply with them.
-///
-/// # Safety
-///
-/// The CPU has what `L` needs.
-unsafe fn expand<L: Lanes>(problem: &Problem<'_>, plan: &Plan, scratch: &mut [u8]) -> bool {
-    if scratch.len() < plan.shared || !scratch.as_ptr().addr().is_multiple_of(SCRATCH_ALIGN) {
-        return false;
-    }
+/// Whether all weights are such that lanes can multiply with them.
+fn takes_weights<L: Lanes>(problem: &Problem<'_>) -> bool {
     let matrix = &problem.size.matrix;
-    let [height, width] = problem.kernel;
-    let start: *mut u8 = scratch.as_mut_ptr();
-    let values: *mut L::X = start.wrapping_add(plan.values).cast();
-    let zeros: *mut L::X = start.wrapping_add(plan.zeros).cast();
-    // SAFETY: the plan has room for CHANNELS zeros, here and to the end of the
-    // function for what it says; scratch is aligned.
-    unsafe { zeros.write_bytes(0, L::CHANNELS) };
-    for b in 0..matrix.blocks() {
+    (0..matrix.blocks()).all(|b| {
         let block = Block::new(problem.size.codec, matrix, problem.block(b));
-        for tap in 0..height * width {
-            let to = values.wrapping_add(tap * plan.row + b * BLOCK);
-            let Some(row) = L::weights(L::X::weights(&block, 0, tap)) else {
-                return false;
-            };
-            // SAFETY: a row has all channels, in whole blocks.
-            unsafe { to.cast::<[L::X; BLOCK]>().write(row) };
-        }
-    }
-    let stride = problem.rows.shape().stride[0];
-    for p in 0..plan.parts.count() {
-        let part = plan.parts.get(p);
-        let begin = start.wrapping_add(p * plan.weights);
-        let mut to = begin.wrapping_add(start_len::<L>());
-        for line in 0..plan.lines {
-            for k in 0..width {
-                for g in 0..plan.groups {
-                    let mut sources = [Source::constant(zeros.cast_const()); COPIES];
-                    for (i, source) in sources.iter_mut().enumerate().take(L::TAPS) {
-                        let y = (g * L::TAPS + i).wrapping_sub(line * stride);
-                        if y < height {
-                            let at = (y * width + k) * plan.row + part.first;
-                            *source = Source::constant(values.wrapping_add(at));
-                        }
-                    }
-                    // SAFETY: as above; the part's channels lie in the row.
-                    unsafe {
-                        let copies = L::CHANNELS / part.width;
-                        L::make::<true>(&sources[..L::TAPS], copies, 0..1, 0..1, to);
-                    }
-                    to = to.wrapping_add(L::GROUP);
-                }
-            }
-        }
-        // SAFETY: as above.
-        unsafe {
-            let weights = begin.wrapping_add(start_len::<L>());
-            L::start(weights, width * plan.groups, begin);
-        }
-    }
-    true
+        (0..matrix.channels).all(|tap| L::weights(L::X::weights(&block, 0, tap)).is_some())
+    })
 }
 
 /// The largest magnitude of an integer sum, whatever the codes of the weights are.
@@ -304,7 +248,6 @@ struct Task<'a, L: Lanes> {
     problem: &'a Problem<'a>,
     plan: &'a Plan,
     x: &'a [L::X],
-    shared: &'a [u8],
     scratch: *mut u8,
 }
 
@@ -316,6 +259,11 @@ impl<L: Lanes> Task<'_, L> {
     /// The CPU has what `L` needs; no other task has these items.
     unsafe fn run(&self, items: impl Iterator<Item = usize>) {
         let parts = self.plan.parts.count();
+        // SAFETY: the plan has room for CHANNELS zeros, and for a flag of each part.
+        unsafe {
+            self.zeros().write_bytes(0, L::CHANNELS);
+            self.done().write_bytes(0, parts);
+        }
         let mut pointed = None;
         for item in items {
             let (strip, part) = (item / parts, item % parts);
@@ -326,6 +274,75 @@ impl<L: Lanes> Task<'_, L> {
             // SAFETY: the caller's promises.
             unsafe { self.part(strip, part) };
         }
+    }
+
+    /// Elements that are zero.
+    fn zeros(&self) -> *mut L::X {
+        self.scratch.wrapping_add(self.plan.zeros).cast()
+    }
+
+    /// Of each part, whether its weights are expanded.
+    fn done(&self) -> *mut bool {
+        self.scratch.wrapping_add(self.plan.done).cast()
+    }
+
+    /// Where a part's sums begin, followed by its weights, as [`walk`] takes them. Every
+    /// task makes its own: reading another one's takes longer.
+    ///
+    /// # Safety
+    ///
+    /// The CPU has what `L` needs; zeros and flags were written.
+    unsafe fn weights(&self, p: usize) -> *const u8 {
+        let (plan, problem) = (self.plan, self.problem);
+        let begin = self.scratch.wrapping_add(plan.expanded + p * plan.weights);
+        // SAFETY: there is a flag of each part.
+        if unsafe { self.done().add(p).replace(true) } {
+            return begin;
+        }
+        let (part, matrix) = (plan.parts.get(p), &problem.size.matrix);
+        let [height, width] = problem.kernel;
+        let values: *mut L::X = self.scratch.wrapping_add(plan.values).cast();
+        let first = part.first / BLOCK;
+        for b in first..part.end().div_ceil(BLOCK) {
+            let block = Block::new(problem.size.codec, matrix, problem.block(b));
+            for tap in 0..height * width {
+                let to = values.wrapping_add(tap * plan.row + (b - first) * BLOCK);
+                let row = L::weights(L::X::weights(&block, 0, tap));
+                // SAFETY: a row has room for the blocks of a part. `run` has looked that
+                // there are weights.
+                unsafe {
+                    to.cast::<[L::X; BLOCK]>()
+                        .write(row.unwrap_or([L::X::default(); BLOCK]))
+                };
+            }
+        }
+        let weights = begin.wrapping_add(start_len::<L>());
+        let mut to = weights;
+        let stride = problem.rows.shape().stride[0];
+        for line in 0..plan.lines {
+            for k in 0..width {
+                for g in 0..plan.groups {
+                    let mut sources = [Source::constant(self.zeros().cast_const()); COPIES];
+                    for (i, source) in sources.iter_mut().enumerate().take(L::TAPS) {
+                        let y = (g * L::TAPS + i).wrapping_sub(line * stride);
+                        if y < height {
+                            let at = (y * width + k) * plan.row + part.first % BLOCK;
+                            *source = Source::constant(values.wrapping_add(at));
+                        }
+                    }
+                    // SAFETY: the part's channels lie in the row; the plan has room for
+                    // its groups.
+                    unsafe {
+                        let copies = L::CHANNELS / part.width;
+                        L::make::<true>(&sources[..L::TAPS], copies, 0..1, 0..1, to);
+                    }
+                    to = to.wrapping_add(L::GROUP);
+                }
+            }
+        }
+        // SAFETY: the weights were just written; the plan has room in front of them.
+        unsafe { L::start(weights, width * plan.groups, begin) };
+        begin
     }
 
     /// What is known of a band of the strip.
@@ -369,7 +386,8 @@ impl<L: Lanes> Task<'_, L> {
         let copies = L::CHANNELS / part.width;
         // SAFETY: the caller's promise; the part's channels are there.
         let columns = unsafe { L::columns(&self.problem.finish, part.first, copies) };
-        let start = self.shared.as_ptr().wrapping_add(p * plan.weights);
+        // SAFETY: the caller's promise; `run` wrote zeros and flags.
+        let start = unsafe { self.weights(p) };
         let sources: *mut Source<L::X> = self.scratch.wrapping_add(plan.sources).cast();
         let mut walk = Walk {
             sources,
@@ -435,8 +453,7 @@ impl<L: Lanes> Task<'_, L> {
 
     /// An input line of some bands of the strip.
     fn source(&self, first: usize, copies: usize, row: usize, part: &Part) -> Source<L::X> {
-        let zeros = self.shared.as_ptr().wrapping_add(self.plan.zeros);
-        let mut source = Source::constant(zeros.cast());
+        let mut source = Source::constant(self.zeros().cast_const());
         for copy in 0..copies {
             // SAFETY: the strip's entries were written.
             if let Some(from) = unsafe { self.entry(first + copy).input(row) } {

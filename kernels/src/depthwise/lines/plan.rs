@@ -87,15 +87,17 @@ pub(super) struct Plan {
     pub(super) groups: usize,
     /// Positions that are computed together.
     pub(super) run: usize,
-    /// Bytes of a part's start and weights.
+    /// Bytes of a part's start and expanded weights, a multiple of 64.
     pub(super) weights: usize,
-    /// Elements of a tap's row of packed weights' values, before they are expanded.
+    /// Elements of a tap's row of a part's packed weights' values, before they are
+    /// expanded.
     pub(super) row: usize,
-    /// Where these, the zeros and the tasks' parts begin.
+    /// Where in a task's scratch these begin, the zeros, all parts' expanded weights,
+    /// whether these are there, the strip's bands, and one's sources.
     pub(super) values: usize,
     pub(super) zeros: usize,
-    pub(super) shared: usize,
-    /// In a task's: the strip's bands, and one's sources.
+    pub(super) expanded: usize,
+    pub(super) done: usize,
     pub(super) table: usize,
     pub(super) sources: usize,
     pub(super) task: usize,
@@ -142,17 +144,19 @@ impl Plan {
         let columns = columns.checked_add(window)?;
         let weights = lines.checked_mul(width)?.checked_mul(column)?;
         let weights = weights.checked_add(start_len::<L>())?;
-        let row = channels.checked_next_multiple_of(BLOCK)?;
-        let mut end = 0;
-        part(&mut end, parts.count(), weights)?;
-        let values = part(
-            &mut end,
-            height * width,
-            row.checked_mul(size_of::<L::X>())?,
-        )?;
-        let zeros = part(&mut end, L::CHANNELS, size_of::<L::X>())?;
+        let weights = weights.checked_next_multiple_of(SCRATCH_ALIGN)?;
+        // A part's channels, and those in front of them in their block.
+        let row = L::CHANNELS + BLOCK;
         let mut task = 0;
         part(&mut task, columns, column)?;
+        let values = part(
+            &mut task,
+            height.checked_mul(width)?,
+            row * size_of::<L::X>(),
+        )?;
+        let zeros = part(&mut task, L::CHANNELS, size_of::<L::X>())?;
+        let expanded = part(&mut task, parts.count(), weights)?;
+        let done = part(&mut task, parts.count(), size_of::<bool>())?;
         let entry = rows.checked_add(Entry::HEAD)?;
         let table = part(&mut task, strip, entry.checked_mul(size_of::<usize>())?)?;
         let sources = part(&mut task, rows, size_of::<Source<L::X>>())?;
@@ -169,7 +173,8 @@ impl Plan {
             row,
             values,
             zeros,
-            shared: end,
+            expanded,
+            done,
             table,
             sources,
             task,
