@@ -79,13 +79,13 @@ impl Config {
     /// the default one). Ternary weights begin where their dense twin ended: they need
     /// half its learning rate, and decay less.
     pub fn default_recipe(model: &str, dataset: &str, weights: Weights) -> Recipe {
+        let training = zoo::find(model).map_or(&zoo::Training::USUAL, |found| &found.training);
         let mut recipe = Config::dense_recipe(dataset);
-        if let Ok(architecture) = zoo::find(model) {
-            recipe.lr = architecture.lr;
-        }
+        recipe.lr = training.lr;
         if weights != Weights::F32 {
             recipe.lr /= 2.0;
-            recipe.weight_decay = 1e-4;
+            recipe.weight_decay = training.ternary_weight_decay;
+            recipe.distil.share = training.distil_share;
         }
         recipe
     }

@@ -30,6 +30,8 @@ const FILES: &[(&str, &[u8])] = embedded![
     "resnet20-fashion-mnist-t2-i8.tern",
     "resnet18-fashion-mnist-n12-i7.tern",
     "resnet18-fashion-mnist-t2-i8.tern",
+    "mobilenetv2-fashion-mnist-n12-i7.tern",
+    "mobilenetv2-fashion-mnist-t2-i8.tern",
     "tiny-digits-t2-f32.tern",
 ];
 
