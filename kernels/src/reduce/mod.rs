@@ -177,7 +177,11 @@ fn fold<T: Copy + Sync, Y: Copy + Send + Sync>(
     let width = if contiguous { s.kept.dims[last] } else { 1 };
     let outputs = y.len();
     let y = par::Shared::new(y);
-    par::for_ranges(ctx.par, outputs, s.reduced.len(), &|range| {
+    // Whole groups of those that fit registers.
+    let groups = outputs.div_ceil(LANES);
+    let elements = s.reduced.len().saturating_mul(LANES);
+    par::for_ranges(ctx.par, groups, elements, &|range| {
+        let range = range.start * LANES..outputs.min(range.end * LANES);
         // SAFETY: ranges do not overlap.
         let mut y = unsafe { y.part(range.clone()) };
         let mut at = range.start;

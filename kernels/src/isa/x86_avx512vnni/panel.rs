@@ -46,6 +46,8 @@ pub(super) trait Form {
 const MOST: usize = 8;
 /// Bytes of a register.
 const BYTES: usize = 64;
+/// Blocks from one that is decoded to one that is fetched: those of a tile.
+const AHEAD: usize = 4;
 
 /// Decodes some of a block's weights, of an integer codec or f16, into `panel`;
 /// f16 for [`Floats`] alone. Adds to `starts` what sums of the form start with.
@@ -137,30 +139,39 @@ unsafe fn ternary<F: Form>(
         let mut left = part.channels.len();
         let first = (tap * matrix.tap_stride() + part.channels.start) / 4;
         let (mut at, mut skipped) = (first / count, first % count);
+        if codec == Codec::T2 && stream.count == 0 {
+            // Channels begin at a multiple of a t2 panel's k.
+            let whole = left / t2::PANEL_K;
+            for from in block[at * len..][..whole * len].chunks_exact(len) {
+                // What the next tile decodes comes from afar while this one multiplies.
+                let next = from.as_ptr().wrapping_add(AHEAD * block.len());
+                // SAFETY: 64 bytes, and the caller promises room for the part;
+                // fetching reads nothing.
+                unsafe {
+                    _mm_prefetch::<_MM_HINT_T1>(next.cast());
+                    stream.push_t2(_mm512_loadu_si512(from.as_ptr().cast()));
+                }
+            }
+            (at, left) = (at + whole, left % t2::PANEL_K);
+        }
         while left > 0 {
             let from = &block[at * len..][..len];
             // SAFETY: 64 bytes or more, and the caller promises room for the part.
             unsafe {
                 let panel = _mm512_loadu_si512(from.as_ptr().cast());
-                if codec == Codec::T2 && left >= t2::PANEL_K && stream.count == 0 {
-                    // Channels begin at a multiple of a t2 panel's k.
-                    stream.push_t2(panel);
-                    left -= t2::PANEL_K;
-                } else {
-                    let quads = match codec {
-                        Codec::T5 => digits(panel),
-                        Codec::N12 => pairs(panel),
-                        Codec::N34 => {
-                            let signs = from[n34::SIGNS..].first_chunk();
-                            fours(panel, signs.unwrap_or(&[0; BLOCK]))
-                        }
-                        _ => fields(panel),
-                    };
-                    for quad in &quads[skipped..count] {
-                        let taken = left.min(4);
-                        stream.push(*quad, taken);
-                        left -= taken;
+                let quads = match codec {
+                    Codec::T5 => digits(panel),
+                    Codec::N12 => pairs(panel),
+                    Codec::N34 => {
+                        let signs = from[n34::SIGNS..].first_chunk();
+                        fours(panel, signs.unwrap_or(&[0; BLOCK]))
                     }
+                    _ => fields(panel),
+                };
+                for quad in &quads[skipped..count] {
+                    let taken = left.min(4);
+                    stream.push(*quad, taken);
+                    left -= taken;
                 }
             }
             (at, skipped) = (at + 1, 0);
