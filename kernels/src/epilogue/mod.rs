@@ -152,7 +152,8 @@ impl<'a> Finish<'a> {
             residual: epilogue.residual,
             activation: epilogue.activation,
             inverse_scale: 1.0 / epilogue.out_scale,
-            qmax: epilogue.qmax,
+            // Whatever a call says of it that has no integer output.
+            qmax: if quantised { epilogue.qmax } else { 0 },
             y,
         })
     }

@@ -190,7 +190,7 @@ impl Codec {
             Codec::N12 => (0, n12::set_code),
             Codec::N34 => (0, n34::set_code),
             Codec::I8 => (0, |block, k, output, code| {
-                dense_i8::set_value(block, k, output, code as i8 - 1);
+                dense_i8::set_value(block, k, output, (code as i8).wrapping_sub(1));
             }),
             _ => return Err(Invalid),
         };

@@ -149,11 +149,13 @@ impl Source {
         })
     }
 
-    /// Elements from a place of the input to the next one, across and down.
+    /// Elements from a place of the input to the next one, across and down; no numbers
+    /// that mean anything for an image that cannot be.
     pub(super) fn input_steps(&self) -> [usize; 2] {
         let [vertical, horizontal] = &self.axes;
-        let line = horizontal.inputs * self.all_channels;
-        [horizontal.scale * self.all_channels, vertical.scale * line]
+        let line = horizontal.inputs.wrapping_mul(self.all_channels);
+        let across = horizontal.scale.wrapping_mul(self.all_channels);
+        [across, vertical.scale.wrapping_mul(line)]
     }
 
     /// Index in the input of the first channel of a group at the first place of an
