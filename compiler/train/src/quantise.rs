@@ -23,7 +23,8 @@ pub(crate) fn integers(
 }
 
 /// Writes the weights that stand for these of a layer, `[outputs, ...]` in
-/// PyTorch's order, and each output's scale: [`integers`] times it.
+/// PyTorch's order, and each output's scale. Dense ones become 8-bit integers times
+/// a scale if `int8`.
 pub fn quantise(
     weights: &[f32],
     outputs: usize,
