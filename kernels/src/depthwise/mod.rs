@@ -18,6 +18,8 @@ use crate::product::Size;
 use crate::{Caps, Codec, Ctx, DType, Epilogue, Invalid, Matrix, Variant, View, ViewMut, Weights};
 
 #[cfg(target_arch = "x86_64")]
+mod direct;
+#[cfg(target_arch = "x86_64")]
 mod lines;
 mod scalar;
 #[cfg(target_arch = "x86_64")]
@@ -26,6 +28,8 @@ mod x86_avx2;
 mod x86_avx2_f32;
 #[cfg(target_arch = "x86_64")]
 mod x86_avx512vnni;
+#[cfg(target_arch = "x86_64")]
+mod x86_avx512vnni_f32;
 #[cfg(target_arch = "x86_64")]
 mod x86_avx512vnni_i8;
 #[cfg(target_arch = "x86_64")]

@@ -16,7 +16,7 @@
 //! What is inlined into a function that has the features has none itself.
 
 use super::lines::{self, Lanes, Place, Source, Walk, make, walk};
-use super::{Kernel, Problem, x86_avx2_f32};
+use super::{Kernel, Problem, direct};
 use crate::conv2d::Conv2dShape;
 use crate::epilogue::{ANY, FLOATS, Finish, Line, Lines, PACKED};
 use crate::layout::{BLOCK, each};
@@ -31,7 +31,7 @@ pub(super) const VARIANT: Variant<Kernel> = Variant {
     needs: Caps::AVX2,
     run: Kernel {
         scratch: |size, shape, threads| match size.x {
-            DType::F32 => x86_avx2_f32::scratch(size, shape, threads),
+            DType::F32 => direct::scratch::<F32>(size, shape, threads),
             DType::I16 => lines::scratch::<I16>(size, shape, threads),
             _ if ternary(size, shape) => lines::scratch::<Ternary>(size, shape, threads),
             _ => lines::scratch::<I8>(size, shape, threads),
@@ -47,7 +47,7 @@ unsafe fn run(ctx: &mut Ctx<'_>, problem: &Problem<'_>) {
     // SAFETY: the caller's promise.
     unsafe {
         match problem.x {
-            View::F32(x) => x86_avx2_f32::run(ctx, problem, x),
+            View::F32(x) => direct::run::<F32>(ctx, problem, x),
             View::I16(x) => lines::run::<I16>(ctx, problem, x),
             View::I8(x) if ternary(&problem.size, problem.rows.shape()) => {
                 lines::run::<Ternary>(ctx, problem, x);

@@ -1,325 +1,48 @@
-//! AVX2, f32: eight channels at once, straight from the input.
-//!
-//! ```text
-//! for each output line, each part of the channels:
-//!     for each 4 positions whose taps all lie inside, each other position:
-//!         for each 8 channels of the part:
-//!             sums[4][8] = x[4][8] * w[8], tap by tap    // two roundings
-//!             epilogue
-//! ```
-//!
-//! What is read thus follows each other in memory, and what the next positions read
-//! again is in the first-level cache. Taps outside of the input are left out, as in the
-//! reference. Other kernels and epilogues are [`lines`]'s.
-//!
-//! What is inlined into a function that has the features has none itself.
+//! AVX2, f32: eight channels at once.
 
-use super::Problem;
-use super::lines;
+use super::direct::{Job, Vector};
 use super::x86_avx2::F32;
-use crate::Ctx;
-use crate::conv2d::Conv2dShape;
-use crate::epilogue::FloatRows;
-use crate::layout::{BLOCK, Block};
-use crate::par::{SCRATCH_ALIGN, each_piece, share, tasks_for};
-use crate::product::Size;
-use crate::product::scalar::Element;
+use crate::epilogue::{Finish, FloatRows};
 use core::arch::x86_64::*;
-use core::ops::Range;
 
-/// Channels of a register.
-const LANES: usize = 8;
-/// Channels of a part, times the width of the kernel, at most: what some positions
-/// read is some 20 KiB.
-const PART: usize = 576;
-/// How many positions are computed together.
-const COUNTS: [usize; 3] = [4, 2, 1];
+impl Vector for F32 {
+    type Register = __m256;
+    type Lines = F32;
 
-/// Scratch bytes for this many threads; `usize::MAX` where that overflows.
-pub(super) fn scratch(size: &Size, shape: &Conv2dShape, threads: usize) -> usize {
-    let own = if is_common(shape) {
-        weights_len(size).unwrap_or(usize::MAX)
-    } else {
-        0
-    };
-    lines::scratch::<F32>(size, shape, threads).max(own)
-}
+    const LANES: usize = 8;
 
-/// Whether there is code for this kernel.
-fn is_common(shape: &Conv2dShape) -> bool {
-    let [height, width] = shape.kernel;
-    height == width
-        && [3, 5].contains(&width)
-        && [1, 2].contains(&shape.stride[1])
-        && shape.dilation == [1, 1]
-        && shape.out_channels.is_multiple_of(LANES)
-}
-
-/// Floats of eight channels: scales, biases and the weights of every tap.
-fn group_len(taps: usize) -> usize {
-    (2 + taps) * LANES
-}
-
-/// Bytes of all channels' groups, in whole blocks.
-fn weights_len(size: &Size) -> Option<usize> {
-    let groups = size.matrix.blocks().checked_mul(BLOCK / LANES)?;
-    let values = groups.checked_mul(group_len(size.matrix.channels))?;
-    values.checked_mul(size_of::<f32>())
-}
-
-/// Computes.
-///
-/// # Safety
-///
-/// The CPU has AVX2.
-pub(super) unsafe fn run(ctx: &mut Ctx<'_>, problem: &Problem<'_>, x: &[f32]) {
-    let shape = problem.rows.shape();
-    let (true, Some(out)) = (is_common(shape), FloatRows::new(&problem.finish)) else {
-        // SAFETY: the caller's promise.
-        return unsafe { lines::run::<F32>(ctx, problem, x) };
-    };
-    let Some(len) = weights_len(&problem.size).filter(|len| *len <= ctx.scratch.len()) else {
-        return;
-    };
-    let scratch = &mut ctx.scratch[..len];
-    if !scratch.as_ptr().addr().is_multiple_of(SCRATCH_ALIGN) {
-        return;
-    }
-    // SAFETY: aligned, and a float may have any bits.
-    let (_, weights, _) = unsafe { scratch.align_to_mut::<f32>() };
-    // SAFETY: the caller's promise.
-    unsafe { expand(problem, weights) };
-    let job = Job {
-        shape,
-        x,
-        weights,
-        out,
-    };
-    let lines = shape.batch * shape.output[0];
-    let tasks = tasks_for(ctx.par.threads(), lines);
-    let of = |task: usize| share(lines, tasks, task);
-    each_piece(ctx.par, tasks, &|task| of(task).len(), &|_, pieces| {
-        for (task, piece) in pieces {
-            let line = of(task).start + piece;
-            // SAFETY: the caller's promise; kernel and stride are common ones, and the
-            // lines of pieces different ones.
-            unsafe {
-                match (shape.kernel[1], shape.stride[1]) {
-                    (3, 1) => job.line::<3, 1>(line),
-                    (3, _) => job.line::<3, 2>(line),
-                    (_, 1) => job.line::<5, 1>(line),
-                    _ => job.line::<5, 2>(line),
-                }
-            }
-        }
-    });
-}
-
-/// Writes the groups of all channels.
-///
-/// # Safety
-///
-/// The CPU has AVX2.
-unsafe fn expand(problem: &Problem<'_>, weights: &mut [f32]) {
-    let matrix = &problem.size.matrix;
-    let len = group_len(matrix.channels);
-    for (b, groups) in weights.chunks_exact_mut(2 * len).enumerate() {
-        let block = Block::new(problem.size.codec, matrix, problem.block(b));
-        for (half, group) in groups.chunks_exact_mut(len).enumerate() {
-            let first = b * BLOCK + half * LANES;
-            if first < matrix.outputs {
-                // SAFETY: the caller's promise; outputs are a multiple of eight.
-                unsafe { FloatRows::columns(&problem.finish, first, &mut group[..2 * LANES]) };
-            }
-        }
-        for tap in 0..matrix.channels {
-            let row = f32::weights(&block, 0, tap);
-            for (half, row) in row.chunks_exact(LANES).enumerate() {
-                groups[half * len + (2 + tap) * LANES..][..LANES].copy_from_slice(row);
-            }
-        }
-    }
-}
-
-/// A convolution.
-struct Job<'a> {
-    shape: &'a Conv2dShape,
-    x: &'a [f32],
-    weights: &'a [f32],
-    out: FloatRows<'a>,
-}
-
-/// Some positions of a line, all channels of a part.
-struct Place {
-    /// What the first tap that lies inside reads of the part's first channel.
-    x: *const f32,
-    /// Elements from a column to the next one, and from a line to the next one.
-    column: usize,
-    line: usize,
-    /// The first channels' group, and the number of that tap.
-    weights: *const f32,
-    tap: usize,
-    /// Where the first position's outputs go.
-    y: *mut f32,
-    groups: usize,
-}
-
-impl Place {
-    /// So many columns and positions further on.
-    fn after(&self, columns: usize, positions: usize) -> Place {
-        Place {
-            x: self.x.wrapping_add(columns * self.column),
-            y: self.y.wrapping_add(positions * self.column),
-            ..*self
-        }
-    }
-}
-
-impl Job<'_> {
-    /// A line of output, counted over all images.
-    ///
-    /// # Safety
-    ///
-    /// The CPU has AVX2; the kernel is `W` wide and high, the stride across `S`, and no
-    /// other task has the line.
-    #[target_feature(enable = "avx2")]
-    unsafe fn line<const W: usize, const S: usize>(&self, number: usize) {
-        let shape = self.shape;
-        let (channels, [height, width]) = (shape.out_channels, shape.input);
-        let (image, y) = (number / shape.output[0], number % shape.output[0]);
-        let (rows, from) = inside::<W>(y * shape.stride[0], shape.pad[0], height);
-        let line = width * channels;
-        let x = (image * height + from) * line;
-        let groups = channels / LANES;
-        let parts = groups.div_ceil(PART / W / LANES);
-        for part in 0..parts {
-            let part = groups * part / parts..groups * (part + 1) / parts;
-            let channel = part.start * LANES;
-            let mut position = 0;
-            while position < shape.output[1] {
-                let (columns, from) = inside::<W>(position * S, shape.pad[1], width);
-                // As many positions as lie inside in the same way.
-                let count = COUNTS.into_iter().find(|count| {
-                    let last = (position + count - 1) * S + W;
-                    position + count <= shape.output[1] && last <= width + shape.pad[1]
-                });
-                let count = count.filter(|_| columns.len() == W).unwrap_or(1);
-                let row = number * shape.output[1] + position;
-                let place = Place {
-                    x: self.x.as_ptr().wrapping_add(x + from * channels + channel),
-                    column: channels,
-                    line,
-                    weights: (self.weights.as_ptr()).wrapping_add(part.start * group_len(W * W)),
-                    tap: rows.start * W + columns.start,
-                    y: self.out.at(row, channel),
-                    groups: part.len(),
-                };
-                /// Calls `groups` for the kernel's width with the lines, columns and
-                /// positions that are listed.
-                macro_rules! groups {
-                    ($($width:literal: $([$h:literal $w:literal $p:literal])*;)*) => {
-                        match (rows.len(), columns.len(), count) {
-                            $($(
-                                ($h, $w, $p) if W == $width => {
-                                    self.groups::<$h, $w, W, S, $p>(&place);
-                                }
-                            )*)*
-                            (h, w, _) => {
-                                for p in 0..count {
-                                    self.others::<W>(&place.after(p * S, p), h, w);
-                                }
-                            }
-                        }
-                    };
-                }
-                // SAFETY: the caller's promises: these lines and columns lie inside.
-                unsafe {
-                    groups! {
-                        3: [2 2 1] [2 3 1] [2 3 2] [2 3 4] [3 2 1] [3 3 1] [3 3 2] [3 3 4];
-                        5: [3 3 1] [3 4 1] [3 5 1] [3 5 2] [3 5 4]
-                            [4 3 1] [4 4 1] [4 5 1] [4 5 2] [4 5 4]
-                            [5 3 1] [5 4 1] [5 5 1] [5 5 2] [5 5 4];
-                    }
-                }
-                position += count;
-            }
-        }
-    }
-
-    /// `P` positions, under `H` lines and `C` columns of a kernel `W` wide.
-    ///
-    /// # Safety
-    ///
-    /// The CPU has AVX2; what is read and written is there.
     #[inline(always)]
-    unsafe fn groups<
-        const H: usize,
-        const C: usize,
-        const W: usize,
-        const S: usize,
-        const P: usize,
-    >(
-        &self,
-        place: &Place,
-    ) {
-        let Place { column, line, .. } = *place;
-        let (mut x, mut weights, mut y) = (place.x, place.weights, place.y);
-        // SAFETY: the caller's promises.
-        unsafe {
-            for _ in 0..place.groups {
-                let w = weights.add((2 + place.tap) * LANES);
-                let mut sums = [_mm256_setzero_ps(); P];
-                for l in 0..H {
-                    for k in 0..C {
-                        let w = _mm256_loadu_ps(w.add((l * W + k) * LANES));
-                        for (p, sum) in sums.iter_mut().enumerate() {
-                            let x = _mm256_loadu_ps(x.add(l * line + (p * S + k) * column));
-                            *sum = _mm256_add_ps(*sum, _mm256_mul_ps(x, w));
-                        }
-                    }
-                }
-                for (p, sum) in sums.into_iter().enumerate() {
-                    self.out.put(weights, sum, y.add(p * column));
-                }
-                x = x.wrapping_add(LANES);
-                y = y.wrapping_add(LANES);
-                weights = weights.wrapping_add(group_len(W * W));
-            }
-        }
+    unsafe fn zero() -> __m256 {
+        // SAFETY: the caller's promise.
+        unsafe { _mm256_setzero_ps() }
     }
 
-    /// One position, under any lines and columns of a kernel.
-    ///
-    /// # Safety
-    ///
-    /// As for [`groups`](Self::groups).
+    #[inline(always)]
+    unsafe fn load(from: *const f32) -> __m256 {
+        // SAFETY: the caller's promise.
+        unsafe { _mm256_loadu_ps(from) }
+    }
+
+    #[inline(always)]
+    unsafe fn add(sum: __m256, x: __m256, w: __m256) -> __m256 {
+        // SAFETY: the caller's promise.
+        unsafe { _mm256_add_ps(sum, _mm256_mul_ps(x, w)) }
+    }
+
+    unsafe fn columns(finish: &Finish<'_>, first: usize, to: &mut [f32]) {
+        // SAFETY: the caller's promises are the same.
+        unsafe { FloatRows::columns(finish, first, to) };
+    }
+
+    #[inline(always)]
+    unsafe fn put(out: &FloatRows<'_>, columns: *const f32, sums: __m256, to: *mut f32) {
+        // SAFETY: the caller's promises are the same.
+        unsafe { out.put(columns, sums, to) };
+    }
+
     #[target_feature(enable = "avx2")]
-    unsafe fn others<const W: usize>(&self, place: &Place, lines: usize, columns: usize) {
-        for group in 0..place.groups {
-            // SAFETY: the caller's promises.
-            unsafe {
-                let x = place.x.wrapping_add(group * LANES);
-                let weights = place.weights.add(group * group_len(W * W));
-                let w = weights.add((2 + place.tap) * LANES);
-                let mut sum = _mm256_setzero_ps();
-                for l in 0..lines {
-                    for k in 0..columns {
-                        let w = _mm256_loadu_ps(w.add((l * W + k) * LANES));
-                        let x = _mm256_loadu_ps(x.add(l * place.line + k * place.column));
-                        sum = _mm256_add_ps(sum, _mm256_mul_ps(x, w));
-                    }
-                }
-                self.out.put(weights, sum, place.y.add(group * LANES));
-            }
-        }
+    unsafe fn line<const W: usize, const S: usize>(job: &Job<'_>, number: usize) {
+        // SAFETY: the caller's promises are the same.
+        unsafe { job.line::<F32, W, S>(number) };
     }
-}
-
-/// Which taps of `W` lie inside of an axis of `len`, where the first is at `at` counted
-/// from the padding's first; and where the first of these is, 0 where there is none.
-fn inside<const W: usize>(at: usize, pad: usize, len: usize) -> (Range<usize>, usize) {
-    let first = pad.saturating_sub(at).min(W);
-    let end = (len + pad).saturating_sub(at).clamp(first, W);
-    let from = if first < end { at + first - pad } else { 0 };
-    (first..end, from)
 }

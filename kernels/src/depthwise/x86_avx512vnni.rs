@@ -13,7 +13,7 @@
 
 use super::lines::{self, Lanes, Place, Source, Walk, make, walk};
 use super::x86_avx512vnni_i8::slide;
-use super::{Kernel, Problem};
+use super::{Kernel, Problem, direct};
 use crate::epilogue::x86_avx512::{self as epilogue, Columns, Line};
 use crate::epilogue::{ANY, FLOATS, Finish, PACKED};
 use crate::layout::{BLOCK, each};
@@ -27,7 +27,7 @@ pub(super) const VARIANT: Variant<Kernel> = Variant {
     needs: Caps::AVX512VNNI,
     run: Kernel {
         scratch: |size, shape, threads| match size.x {
-            DType::F32 => lines::scratch::<F32>(size, shape, threads),
+            DType::F32 => direct::scratch::<F32>(size, shape, threads),
             DType::I16 => lines::scratch::<I16>(size, shape, threads),
             _ => lines::scratch::<I8>(size, shape, threads),
         },
@@ -42,7 +42,7 @@ unsafe fn run(ctx: &mut Ctx<'_>, problem: &Problem<'_>) {
     // SAFETY: the caller's promise.
     unsafe {
         match problem.x {
-            View::F32(x) => lines::run::<F32>(ctx, problem, x),
+            View::F32(x) => direct::run::<F32>(ctx, problem, x),
             View::I16(x) => lines::run::<I16>(ctx, problem, x),
             View::I8(x) => lines::run::<I8>(ctx, problem, x),
             _ => {}
@@ -58,7 +58,7 @@ pub(super) const CHANNELS: usize = N * epilogue::LANES;
 pub(super) const BYTES: usize = 64;
 
 /// f32 activations.
-enum F32 {}
+pub(super) enum F32 {}
 /// i16 activations.
 enum I16 {}
 /// i8 activations.

@@ -8,8 +8,8 @@
 //! i8: sums begin with -128 times the sum of the channel's weights.
 
 use super::lines::{self, Lanes, Place, Source, Walk, make, walk};
-use super::x86_avx2::{BYTES, CHANNELS, N, bytes, common, fours, pairs, words, zeros};
-use super::{Kernel, Problem, x86_avx2_f32};
+use super::x86_avx2::{BYTES, CHANNELS, F32, N, bytes, common, fours, pairs, words, zeros};
+use super::{Kernel, Problem, direct};
 use crate::epilogue::{ANY, FLOATS, Finish, Line, Lines, PACKED};
 use crate::layout::{BLOCK, each};
 use crate::{Caps, Ctx, DType, Variant, View};
@@ -22,7 +22,7 @@ pub(super) const VARIANT: Variant<Kernel> = Variant {
     needs: Caps::AVXVNNI,
     run: Kernel {
         scratch: |size, shape, threads| match size.x {
-            DType::F32 => x86_avx2_f32::scratch(size, shape, threads),
+            DType::F32 => direct::scratch::<F32>(size, shape, threads),
             DType::I16 => lines::scratch::<I16>(size, shape, threads),
             _ => lines::scratch::<I8>(size, shape, threads),
         },
@@ -37,7 +37,7 @@ unsafe fn run(ctx: &mut Ctx<'_>, problem: &Problem<'_>) {
     // SAFETY: the caller's promise.
     unsafe {
         match problem.x {
-            View::F32(x) => x86_avx2_f32::run(ctx, problem, x),
+            View::F32(x) => direct::run::<F32>(ctx, problem, x),
             View::I16(x) => lines::run::<I16>(ctx, problem, x),
             View::I8(x) => lines::run::<I8>(ctx, problem, x),
             _ => {}

@@ -14,7 +14,7 @@ pub(crate) struct FloatRows<'a> {
     y: &'a Shared<'a, f32>,
     /// Length of a row.
     outputs: usize,
-    bounds: Option<[f32; 2]>,
+    pub(in crate::epilogue) bounds: Option<[f32; 2]>,
 }
 
 impl<'a> FloatRows<'a> {

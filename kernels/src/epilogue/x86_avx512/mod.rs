@@ -22,11 +22,13 @@ use crate::eltwise::{Unary, UnaryKind, x86_avx2 as eltwise};
 use core::arch::x86_64::*;
 use core::ops::Range;
 
+mod floats;
 mod line;
 mod order;
 mod packed;
 mod store;
 
+pub(crate) use floats::FloatTile;
 pub(crate) use line::Line;
 pub(crate) use packed::PackedRows;
 

@@ -7,6 +7,7 @@ pub(crate) use matvec::Bytes as ByteRows;
 pub(crate) use tile::{F32, I8, I16, Outputs};
 
 mod bytes;
+mod floats;
 mod matvec;
 mod panel;
 mod tile;

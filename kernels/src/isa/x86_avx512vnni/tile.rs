@@ -12,6 +12,7 @@
 //! [`max_k`](crate::max_k) excludes for the result with valid weights.
 
 use super::bytes::{Sums, strip};
+use super::floats;
 use super::panel::{Bytes, Floats, Words, decode};
 use crate::epilogue::Finish;
 use crate::epilogue::x86_avx512::{Columns, LANES};
@@ -38,7 +39,7 @@ pub(crate) enum I16 {}
 pub(crate) enum I8 {}
 
 /// One instruction that multiplies.
-trait Multiply: Tile {
+pub(super) trait Multiply: Tile {
     /// Whether sums begin with the chunk's `starts`, rather than with 0.
     const STARTS: bool = false;
 
@@ -170,6 +171,12 @@ macro_rules! tile {
 }
 
 tile!(F32: f32, 1, Floats, false, true, {
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+    unsafe fn strip(chunk: &Chunk, columns: &Outputs<'_>, rows: Range<usize>) -> bool {
+        // SAFETY: the caller's promises are the same.
+        unsafe { floats::strip(chunk, columns, rows) }
+    }
+
     fn in_place(codec: Codec) -> bool {
         codec == Codec::F32
     }
@@ -363,7 +370,7 @@ unsafe fn products<M: Multiply, const R: usize, const B: usize>(
 /// The CPU has AVX-512 F and VNNI; everything in `chunk` is as it says, and so are the
 /// segments, with as many pointers.
 #[inline(always)]
-unsafe fn multiply<M: Multiply, const R: usize, const B: usize>(
+pub(super) unsafe fn multiply<M: Multiply, const R: usize, const B: usize>(
     sum: &mut [[__m512i; B]; R],
     chunk: &Chunk,
     segments: &Segments,

@@ -1,0 +1,115 @@
+//! Outputs to f32 straight from registers of sums, without a residual and with an
+//! activation that is no more than bounds.
+//!
+//! What is inlined into a function that has the features has none itself.
+
+use super::{Columns, LANES, Out};
+use crate::eltwise::UnaryKind;
+use crate::epilogue::{Finish, FloatRows};
+use core::arch::x86_64::*;
+
+impl FloatRows<'_> {
+    /// Writes the scales of outputs `first..first + 16`, then their biases.
+    ///
+    /// # Safety
+    ///
+    /// The CPU has AVX-512 F, BW and VL; the outputs are there.
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+    pub(crate) unsafe fn columns_512(finish: &Finish<'_>, first: usize, to: &mut [f32]) {
+        let columns = Columns::<1>::new(finish, first, LANES);
+        for (to, values) in to
+            .chunks_exact_mut(LANES)
+            .zip([columns.scale, columns.bias])
+        {
+            // SAFETY: sixteen floats.
+            unsafe { _mm512_storeu_ps(to.as_mut_ptr(), values[0]) };
+        }
+    }
+
+    /// Finishes sixteen sums.
+    ///
+    /// # Safety
+    ///
+    /// The CPU has AVX-512 F; `columns` is what [`columns_512`](Self::columns_512)
+    /// wrote, the outputs begin at `to`, and no other task has them.
+    #[inline(always)]
+    pub(crate) unsafe fn put_512(&self, columns: *const f32, sums: __m512, to: *mut f32) {
+        // SAFETY: the caller's promises.
+        unsafe {
+            let scale = _mm512_loadu_ps(columns);
+            let bias = _mm512_loadu_ps(columns.add(LANES));
+            let mut t = _mm512_add_ps(_mm512_mul_ps(sums, scale), bias);
+            if let Some([low, high]) = self.bounds {
+                t = _mm512_min_ps(_mm512_max_ps(t, _mm512_set1_ps(low)), _mm512_set1_ps(high));
+            }
+            _mm512_storeu_ps(to, t);
+        }
+    }
+}
+
+/// The epilogue of `B` registers of outputs, 1 to 4.
+pub(crate) struct FloatTile<const B: usize> {
+    scale: [__m512; B],
+    bias: [__m512; B],
+    /// `None` without an activation.
+    bounds: Option<[__m512; 2]>,
+    /// Where output `first` of row 0 goes, and the distance to the next row's.
+    to: *mut f32,
+    step: usize,
+    /// The outputs of the last register that there are.
+    mask: __mmask16,
+}
+
+impl<const N: usize> Columns<'_, N> {
+    /// The same for the first `B` registers, `N` or one less; `None` where the epilogue
+    /// is another one.
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+    pub(crate) fn floats<const B: usize>(&self) -> Option<FloatTile<B>> {
+        let finish = self.finish;
+        let (Out::F32(y), None) = (&finish.y, finish.residual) else {
+            return None;
+        };
+        let known = self.clip.is_some() || finish.activation.kind == UnaryKind::Identity;
+        known.then(|| FloatTile {
+            scale: core::array::from_fn(|b| self.scale[b]),
+            bias: core::array::from_fn(|b| self.bias[b]),
+            bounds: self
+                .clip
+                .map(|[low, high]| [_mm512_set1_ps(low), _mm512_set1_ps(high)]),
+            to: y.start().wrapping_add(self.first),
+            step: finish.outputs,
+            mask: (self.mask >> ((B - 1) * LANES)) as __mmask16,
+        })
+    }
+}
+
+impl<const B: usize> FloatTile<B> {
+    /// Rows `row..row + R`, from their sums.
+    ///
+    /// # Safety
+    ///
+    /// The CPU has AVX-512 F; the outputs lie in `y`, and no other task has them.
+    #[inline(always)]
+    pub(crate) unsafe fn rows<const R: usize>(&self, row: usize, sums: &[[__m512i; B]; R]) {
+        let mut to = self.to.wrapping_add(row * self.step);
+        // SAFETY: the caller's promises.
+        unsafe {
+            for sums in sums {
+                for (b, sum) in sums.iter().enumerate() {
+                    let t = _mm512_mul_ps(_mm512_castsi512_ps(*sum), self.scale[b]);
+                    let mut t = _mm512_add_ps(t, self.bias[b]);
+                    if let Some([low, high]) = self.bounds {
+                        t = _mm512_min_ps(_mm512_max_ps(t, low), high);
+                    }
+                    let to = to.wrapping_add(b * LANES);
+                    if b + 1 < B {
+                        _mm512_storeu_ps(to, t);
+                    } else {
+                        _mm512_mask_storeu_ps(to, self.mask, t);
+                    }
+                }
+                to = to.wrapping_add(self.step);
+            }
+        }
+    }
+}
