@@ -1,11 +1,12 @@
-//! Outputs to f32 straight from registers of sums, without a residual and with an
-//! activation that is no more than bounds.
+//! Outputs to f32 straight from registers of sums, with an activation that is no more
+//! than bounds.
 //!
 //! What is inlined into a function that has the features has none itself.
 
 use super::{Columns, LANES, Out};
+use crate::View;
 use crate::eltwise::UnaryKind;
-use crate::epilogue::{Finish, FloatRows};
+use crate::epilogue::{Finish, FloatRows, Residual};
 use core::arch::x86_64::*;
 
 impl FloatRows<'_> {
@@ -56,6 +57,8 @@ pub(crate) struct FloatTile<const B: usize> {
     /// Where output `first` of row 0 goes, and the distance to the next row's.
     to: *mut f32,
     step: usize,
+    /// What is added to output `first` of row 0.
+    residual: Option<*const f32>,
     /// The outputs of the last register that there are.
     mask: __mmask16,
 }
@@ -66,8 +69,16 @@ impl<const N: usize> Columns<'_, N> {
     #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
     pub(crate) fn floats<const B: usize>(&self) -> Option<FloatTile<B>> {
         let finish = self.finish;
-        let (Out::F32(y), None) = (&finish.y, finish.residual) else {
+        let Out::F32(y) = &finish.y else {
             return None;
+        };
+        let residual = match finish.residual {
+            None => None,
+            Some(Residual {
+                values: View::F32(values),
+                ..
+            }) => Some(values.as_ptr().wrapping_add(self.first)),
+            _ => return None,
         };
         let known = self.clip.is_some() || finish.activation.kind == UnaryKind::Identity;
         known.then(|| FloatTile {
@@ -78,37 +89,50 @@ impl<const N: usize> Columns<'_, N> {
                 .map(|[low, high]| [_mm512_set1_ps(low), _mm512_set1_ps(high)]),
             to: y.start().wrapping_add(self.first),
             step: finish.outputs,
+            residual,
             mask: (self.mask >> ((B - 1) * LANES)) as __mmask16,
         })
     }
 }
 
 impl<const B: usize> FloatTile<B> {
-    /// Rows `row..row + R`, from their sums.
+    /// Whether there is a residual.
+    pub(crate) fn has_residual(&self) -> bool {
+        self.residual.is_some()
+    }
+
+    /// Rows `row..row + R`, from their sums; `RESIDUAL` as
+    /// [`has_residual`](Self::has_residual) says.
     ///
     /// # Safety
     ///
     /// The CPU has AVX-512 F; the outputs lie in `y`, and no other task has them.
     #[inline(always)]
-    pub(crate) unsafe fn rows<const R: usize>(&self, row: usize, sums: &[[__m512i; B]; R]) {
-        let mut to = self.to.wrapping_add(row * self.step);
-        // SAFETY: the caller's promises.
+    pub(crate) unsafe fn rows<const R: usize, const RESIDUAL: bool>(
+        &self,
+        row: usize,
+        sums: &[[__m512i; B]; R],
+    ) {
+        let residual = self.residual.unwrap_or(core::ptr::null());
+        let mut at = row * self.step;
+        // SAFETY: the caller's promises; a residual is as long as `y`.
         unsafe {
             for sums in sums {
                 for (b, sum) in sums.iter().enumerate() {
+                    let mask = if b + 1 < B { !0 } else { self.mask };
                     let t = _mm512_mul_ps(_mm512_castsi512_ps(*sum), self.scale[b]);
                     let mut t = _mm512_add_ps(t, self.bias[b]);
+                    if RESIDUAL {
+                        let from = residual.wrapping_add(at + b * LANES);
+                        t = _mm512_add_ps(t, _mm512_maskz_loadu_ps(mask, from));
+                    }
                     if let Some([low, high]) = self.bounds {
                         t = _mm512_min_ps(_mm512_max_ps(t, low), high);
                     }
-                    let to = to.wrapping_add(b * LANES);
-                    if b + 1 < B {
-                        _mm512_storeu_ps(to, t);
-                    } else {
-                        _mm512_mask_storeu_ps(to, self.mask, t);
-                    }
+                    let to = self.to.wrapping_add(at + b * LANES);
+                    _mm512_mask_storeu_ps(to, mask, t);
                 }
-                to = to.wrapping_add(self.step);
+                at += self.step;
             }
         }
     }

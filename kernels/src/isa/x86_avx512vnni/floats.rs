@@ -24,10 +24,10 @@ pub(super) unsafe fn strip(chunk: &Chunk, columns: &Outputs<'_>, rows: Range<usi
     // SAFETY: the caller's promises.
     unsafe {
         match (chunk.blocks, columns) {
-            (1, Outputs::One(columns)) => each::<12, 1, 1>(chunk, columns, rows),
-            (2, Outputs::Two(columns)) => each::<12, 2, 2>(chunk, columns, rows),
-            (3, Outputs::Four(columns)) => each::<8, 3, 4>(chunk, columns, rows),
-            (4, Outputs::Four(columns)) => each::<6, 4, 4>(chunk, columns, rows),
+            (1, Outputs::One(columns)) => tiles::<12, 1, 1>(chunk, columns, rows),
+            (2, Outputs::Two(columns)) => tiles::<12, 2, 2>(chunk, columns, rows),
+            (3, Outputs::Four(columns)) => tiles::<8, 3, 4>(chunk, columns, rows),
+            (4, Outputs::Four(columns)) => tiles::<6, 4, 4>(chunk, columns, rows),
             _ => false,
         }
     }
@@ -38,32 +38,50 @@ pub(super) unsafe fn strip(chunk: &Chunk, columns: &Outputs<'_>, rows: Range<usi
 /// # Safety
 ///
 /// As for [`strip`].
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
-unsafe fn each<const R: usize, const B: usize, const N: usize>(
+#[inline(always)]
+unsafe fn tiles<const R: usize, const B: usize, const N: usize>(
     chunk: &Chunk,
     columns: &Columns<'_, N>,
-    mut rows: Range<usize>,
+    rows: Range<usize>,
 ) -> bool {
-    let Some(finish) = columns.floats::<B>() else {
-        return false;
-    };
+    // SAFETY: the caller's promises.
+    unsafe {
+        match columns.floats::<B>() {
+            Some(finish) if finish.has_residual() => each::<R, B, true>(chunk, &finish, rows),
+            Some(finish) => each::<R, B, false>(chunk, &finish, rows),
+            None => return false,
+        }
+    }
+    true
+}
+
+/// All rows of a strip; `RESIDUAL` where there is one.
+///
+/// # Safety
+///
+/// As for [`strip`].
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+unsafe fn each<const R: usize, const B: usize, const RESIDUAL: bool>(
+    chunk: &Chunk,
+    finish: &FloatTile<B>,
+    mut rows: Range<usize>,
+) {
     let mut segments = chunk.segments;
     // SAFETY: the caller's promises; pointers are there for every row of the strip.
     unsafe {
         while rows.len() >= R {
-            tile::<R, B>(chunk, &finish, &mut segments, &mut rows);
+            tile::<R, B, RESIDUAL>(chunk, finish, &mut segments, &mut rows);
         }
         while rows.len() >= 4 {
-            tile::<4, B>(chunk, &finish, &mut segments, &mut rows);
+            tile::<4, B, RESIDUAL>(chunk, finish, &mut segments, &mut rows);
         }
         if rows.len() >= 2 {
-            tile::<2, B>(chunk, &finish, &mut segments, &mut rows);
+            tile::<2, B, RESIDUAL>(chunk, finish, &mut segments, &mut rows);
         }
         if !rows.is_empty() {
-            tile::<1, B>(chunk, &finish, &mut segments, &mut rows);
+            tile::<1, B, RESIDUAL>(chunk, finish, &mut segments, &mut rows);
         }
     }
-    true
 }
 
 /// The first `R` rows, which are taken off the segments and the rows.
@@ -72,7 +90,7 @@ unsafe fn each<const R: usize, const B: usize, const N: usize>(
 ///
 /// As for [`each`]; there are `R` rows.
 #[inline(always)]
-unsafe fn tile<const R: usize, const B: usize>(
+unsafe fn tile<const R: usize, const B: usize, const RESIDUAL: bool>(
     chunk: &Chunk,
     finish: &FloatTile<B>,
     segments: &mut Segments,
@@ -82,7 +100,7 @@ unsafe fn tile<const R: usize, const B: usize>(
     unsafe {
         let mut sums = [[_mm512_setzero_si512(); B]; R];
         multiply::<F32, R, B>(&mut sums, chunk, segments, 0);
-        finish.rows::<R>(rows.start, &sums);
+        finish.rows::<R, RESIDUAL>(rows.start, &sums);
     }
     segments.pointers = segments.pointers.wrapping_add(R);
     rows.start += R;
