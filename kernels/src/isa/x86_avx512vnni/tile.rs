@@ -114,13 +114,13 @@ impl Sums for I8 {
     }
 }
 
-/// Makes a tile: `tile!(NAME: X, STEP, FORM, INTEGER, DIRECT, { ITEMS })`, with panels of
+/// Makes a tile: `tile!(NAME: X, STEP, FORM, INTEGER, DIRECT, PANELS, { ITEMS })`, with panels of
 /// that form, sums that are integers or not, and activations that are the input's
-/// or not; the items go into the `impl`.
+/// or not, and so many KiB of panels in a chunk; the items go into the `impl`.
 macro_rules! tile {
     (
         $name:ident: $x:ty, $step:literal, $form:ident, $integer:literal, $direct:literal,
-        { $($more:item)* }
+        $panels:literal, { $($more:item)* }
     ) => {
         impl Tile for $name {
             type X = $x;
@@ -131,7 +131,7 @@ macro_rules! tile {
             const GROUP: usize = BYTES;
             const UNIT: usize = size_of::<$x>();
             const DIRECT: bool = $direct;
-            const PANELS: usize = 144 << 10;
+            const PANELS: usize = $panels << 10;
             const STRIP: usize = 384;
             const WAITING: usize = Self::STRIP;
             const IMAGE: usize = 256 << 10;
@@ -170,7 +170,7 @@ macro_rules! tile {
     };
 }
 
-tile!(F32: f32, 1, Floats, false, true, {
+tile!(F32: f32, 1, Floats, false, true, 288, {
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
     unsafe fn strip(chunk: &Chunk, columns: &Outputs<'_>, rows: Range<usize>) -> bool {
         // SAFETY: the caller's promises are the same.
@@ -187,14 +187,14 @@ tile!(F32: f32, 1, Floats, false, true, {
     }
 });
 
-tile!(I16: i16, 2, Words, true, true, {
+tile!(I16: i16, 2, Words, true, true, 144, {
     unsafe fn prepare(x: &[i16], to: *mut u8) {
         // SAFETY: the caller's promise.
         unsafe { to.cast::<i16>().copy_from_nonoverlapping(x.as_ptr(), x.len()) };
     }
 });
 
-tile!(I8: i8, 4, Bytes, true, false, {
+tile!(I8: i8, 4, Bytes, true, false, 144, {
     const ZERO: u8 = 128;
 
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
