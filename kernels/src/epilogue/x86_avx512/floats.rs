@@ -3,7 +3,7 @@
 //!
 //! What is inlined into a function that has the features has none itself.
 
-use super::{Columns, LANES, Out};
+use super::{Columns, LANES, Out, SumRows};
 use crate::View;
 use crate::eltwise::UnaryKind;
 use crate::epilogue::{Finish, FloatRows, Residual};
@@ -95,20 +95,13 @@ impl<const N: usize> Columns<'_, N> {
     }
 }
 
-impl<const B: usize> FloatTile<B> {
-    /// Whether there is a residual.
-    pub(crate) fn has_residual(&self) -> bool {
+impl<const B: usize> SumRows<B> for FloatTile<B> {
+    fn has_residual(&self) -> bool {
         self.residual.is_some()
     }
 
-    /// Rows `row..row + R`, from their sums; `RESIDUAL` as
-    /// [`has_residual`](Self::has_residual) says.
-    ///
-    /// # Safety
-    ///
-    /// The CPU has AVX-512 F; the outputs lie in `y`, and no other task has them.
     #[inline(always)]
-    pub(crate) unsafe fn rows<const R: usize, const RESIDUAL: bool>(
+    unsafe fn rows<const R: usize, const RESIDUAL: bool>(
         &self,
         row: usize,
         sums: &[[__m512i; B]; R],

@@ -38,6 +38,25 @@ use store::{add_f32, add_i8, add_i16, store_f32};
 /// Lanes of a register.
 pub(crate) const LANES: usize = 16;
 
+/// An epilogue of `B` registers of outputs straight from registers of sums.
+pub(crate) trait SumRows<const B: usize> {
+    /// Whether there is a residual.
+    fn has_residual(&self) -> bool;
+
+    /// Rows `row..row + R`, from their sums, i32 or the bits of f32; `RESIDUAL` as
+    /// [`has_residual`](Self::has_residual) says.
+    ///
+    /// # Safety
+    ///
+    /// The CPU has AVX-512 F, BW and VL; the outputs lie in `y`, and no other task has
+    /// them.
+    unsafe fn rows<const R: usize, const RESIDUAL: bool>(
+        &self,
+        row: usize,
+        sums: &[[__m512i; B]; R],
+    );
+}
+
 impl Finish<'_> {
     /// [`scalar`](Self::scalar) for several rows, the sums of which, i32 where
     /// `INTEGER`, otherwise f32, begin `stride` elements after each other.

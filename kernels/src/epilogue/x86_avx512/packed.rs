@@ -4,7 +4,7 @@
 //!
 //! What is inlined into a function that has the features has none itself.
 
-use super::{Columns, LANES, Out, mask};
+use super::{Columns, LANES, Out, SumRows, mask};
 use crate::View;
 use crate::epilogue::Residual;
 use core::arch::x86_64::*;
@@ -69,24 +69,13 @@ impl<const N: usize> Columns<'_, N> {
     }
 }
 
-impl<const B: usize> PackedRows<B> {
-    /// Rows that make a register of bytes.
-    const ROWS: usize = REGISTERS / B;
-
-    /// Whether there is a residual.
-    pub(crate) fn has_residual(&self) -> bool {
+impl<const B: usize> SumRows<B> for PackedRows<B> {
+    fn has_residual(&self) -> bool {
         self.residual.is_some()
     }
 
-    /// Rows `row..row + R`, from their i32 sums; `RESIDUAL` as
-    /// [`has_residual`](Self::has_residual) says.
-    ///
-    /// # Safety
-    ///
-    /// The CPU has AVX-512 F, BW and VL; the outputs lie in `y`, and no other task has
-    /// them.
     #[inline(always)]
-    pub(crate) unsafe fn rows<const R: usize, const RESIDUAL: bool>(
+    unsafe fn rows<const R: usize, const RESIDUAL: bool>(
         &self,
         row: usize,
         sums: &[[__m512i; B]; R],
@@ -103,12 +92,17 @@ impl<const B: usize> PackedRows<B> {
         // In a loop, sums would be in memory.
         registers!(0 1 2 3 4 5 6 7);
     }
+}
+
+impl<const B: usize> PackedRows<B> {
+    /// Rows that make a register of bytes.
+    const ROWS: usize = REGISTERS / B;
 
     /// As many rows from `row + from` on as make a register of bytes.
     ///
     /// # Safety
     ///
-    /// As for [`rows`](Self::rows).
+    /// As for [`SumRows::rows`].
     #[inline(always)]
     unsafe fn register<const R: usize, const RESIDUAL: bool>(
         &self,
@@ -173,7 +167,7 @@ impl<const B: usize> PackedRows<B> {
     ///
     /// # Safety
     ///
-    /// As for [`rows`](Self::rows).
+    /// As for [`SumRows::rows`].
     #[inline(always)]
     unsafe fn store(&self, row: usize, count: usize, bytes: __m512i) {
         let to = self.to.wrapping_add(row * self.step);

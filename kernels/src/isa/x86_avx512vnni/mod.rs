@@ -2,14 +2,13 @@
 //! sums of a block.
 
 use super::product::Tiles;
-pub(crate) use bytes::{Sums, strip};
 pub(crate) use matvec::Bytes as ByteRows;
+pub(crate) use strip::{Sums, bytes, strip};
 pub(crate) use tile::{F32, I8, I16, Outputs};
 
-mod bytes;
-mod floats;
 mod matvec;
 mod panel;
+mod strip;
 mod tile;
 
 /// AVX-512 VNNI.

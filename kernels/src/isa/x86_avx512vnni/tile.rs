@@ -11,11 +11,10 @@
 //! known when these are decoded: sums begin with minus that. i32 sums wrap, which
 //! [`max_k`](crate::max_k) excludes for the result with valid weights.
 
-use super::bytes::{Sums, strip};
-use super::floats;
 use super::panel::{Bytes, Floats, Words, decode};
+use super::strip::{Sums, bytes, strip};
 use crate::epilogue::Finish;
-use crate::epilogue::x86_avx512::{Columns, LANES};
+use crate::epilogue::x86_avx512::{Columns, FloatTile, LANES, PackedRows};
 use crate::layout::BLOCK;
 use crate::product::tiled::{Chunk, Part, Segments, Tile};
 use crate::{Codec, Matrix};
@@ -92,9 +91,44 @@ impl Multiply for I8 {
     }
 }
 
+impl Sums for F32 {
+    type Rows<const B: usize> = FloatTile<B>;
+
+    #[inline(always)]
+    unsafe fn rows<const B: usize, const N: usize>(
+        _: &Chunk,
+        columns: &Columns<'_, N>,
+    ) -> Option<FloatTile<B>> {
+        // SAFETY: the caller's promise.
+        unsafe { columns.floats::<B>() }
+    }
+
+    #[inline(always)]
+    unsafe fn sums<const R: usize, const B: usize>(
+        chunk: &Chunk,
+        segments: &Segments,
+    ) -> [[__m512i; B]; R] {
+        // SAFETY: the caller's promises.
+        unsafe {
+            let mut sum = [[_mm512_setzero_si512(); B]; R];
+            multiply::<F32, R, B>(&mut sum, chunk, segments, 0);
+            sum
+        }
+    }
+}
+
 impl Sums for I8 {
-    // Of weights, or the largest code less one, and of activations.
-    const LARGEST: usize = 128 * 128;
+    type Rows<const B: usize> = PackedRows<B>;
+
+    #[inline(always)]
+    unsafe fn rows<const B: usize, const N: usize>(
+        chunk: &Chunk,
+        columns: &Columns<'_, N>,
+    ) -> Option<PackedRows<B>> {
+        // Weights, or the largest code less one, and activations are at most 128.
+        // SAFETY: the caller's promise.
+        unsafe { bytes(chunk, columns, 128 * 128) }
+    }
 
     #[inline(always)]
     unsafe fn sums<const R: usize, const B: usize>(
@@ -174,7 +208,7 @@ tile!(F32: f32, 1, Floats, false, true, 288, {
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
     unsafe fn strip(chunk: &Chunk, columns: &Outputs<'_>, rows: Range<usize>) -> bool {
         // SAFETY: the caller's promises are the same.
-        unsafe { floats::strip(chunk, columns, rows) }
+        unsafe { strip::<F32, 12, 12, 8, 6>(chunk, columns, rows) }
     }
 
     fn in_place(codec: Codec) -> bool {

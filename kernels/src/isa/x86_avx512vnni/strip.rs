@@ -1,25 +1,36 @@
-//! Strips of products of bytes that go from registers through the epilogue to bytes.
+//! Strips whose sums go from registers through the epilogue to the outputs.
 //!
 //! ```text
 //! for each R rows of the strip, then for fewer of those that are left:
 //!     sums[R][B blocks] = products
-//!     64 bytes at a time: epilogue, packed to bytes
+//!     epilogue: f32 a register at a time, bytes 64 at a time
 //! ```
 //!
 //! What is inlined into a function that has the features has none itself.
 
 use super::tile::Outputs;
-use crate::epilogue::x86_avx512::{Columns, PackedRows};
+use crate::epilogue::x86_avx512::{Columns, PackedRows, SumRows};
 use crate::product::tiled::{Chunk, Segments};
 use core::arch::x86_64::*;
 use core::ops::Range;
 
 /// What adds the products of a strip.
 pub(crate) trait Sums {
-    /// The largest magnitude of a product.
-    const LARGEST: usize;
+    /// What finishes rows of `B` blocks.
+    type Rows<const B: usize>: SumRows<B>;
 
-    /// The i32 sums of the first `R` rows of `segments` with `B` blocks.
+    /// The same with the epilogue of `columns`; `None` where that is another one.
+    ///
+    /// # Safety
+    ///
+    /// The CPU has AVX-512 F, BW and VL.
+    unsafe fn rows<const B: usize, const N: usize>(
+        chunk: &Chunk,
+        columns: &Columns<'_, N>,
+    ) -> Option<Self::Rows<B>>;
+
+    /// The sums of the first `R` rows of `segments` with `B` blocks: i32, or the bits of
+    /// f32.
     ///
     /// # Safety
     ///
@@ -29,6 +40,22 @@ pub(crate) trait Sums {
         chunk: &Chunk,
         segments: &Segments,
     ) -> [[__m512i; B]; R];
+}
+
+/// [`Sums::rows`] of products of at most `largest` in magnitude to bytes.
+///
+/// # Safety
+///
+/// As for [`Sums::rows`].
+#[inline(always)]
+pub(crate) unsafe fn bytes<const B: usize, const N: usize>(
+    chunk: &Chunk,
+    columns: &Columns<'_, N>,
+    largest: usize,
+) -> Option<PackedRows<B>> {
+    let k = chunk.segments.count * chunk.segments.len;
+    // SAFETY: the caller's promise.
+    unsafe { columns.packed::<B>((k * largest) as f32) }
 }
 
 /// Computes a strip, if this is its way; tells whether it is. `R1` to `R4` are rows whose
@@ -73,10 +100,9 @@ unsafe fn tiles<P: Sums, const R: usize, const B: usize, const N: usize>(
     columns: &Columns<'_, N>,
     rows: Range<usize>,
 ) -> bool {
-    let k = chunk.segments.count * chunk.segments.len;
     // SAFETY: the caller's promises.
     unsafe {
-        match columns.packed::<B>((k * P::LARGEST) as f32) {
+        match P::rows::<B, N>(chunk, columns) {
             Some(finish) if finish.has_residual() => {
                 each::<P, R, B, true>(chunk, &finish, rows);
             }
@@ -95,7 +121,7 @@ unsafe fn tiles<P: Sums, const R: usize, const B: usize, const N: usize>(
 #[inline(always)]
 unsafe fn each<P: Sums, const R: usize, const B: usize, const RESIDUAL: bool>(
     chunk: &Chunk,
-    finish: &PackedRows<B>,
+    finish: &P::Rows<B>,
     mut rows: Range<usize>,
 ) {
     let mut segments = chunk.segments;
@@ -107,7 +133,10 @@ unsafe fn each<P: Sums, const R: usize, const B: usize, const RESIDUAL: bool>(
         while rows.len() >= 4 {
             tile::<P, 4, B, RESIDUAL>(chunk, finish, &mut segments, &mut rows);
         }
-        while !rows.is_empty() {
+        if rows.len() >= 2 {
+            tile::<P, 2, B, RESIDUAL>(chunk, finish, &mut segments, &mut rows);
+        }
+        if !rows.is_empty() {
             tile::<P, 1, B, RESIDUAL>(chunk, finish, &mut segments, &mut rows);
         }
     }
@@ -121,7 +150,7 @@ unsafe fn each<P: Sums, const R: usize, const B: usize, const RESIDUAL: bool>(
 #[inline(always)]
 unsafe fn tile<P: Sums, const R: usize, const B: usize, const RESIDUAL: bool>(
     chunk: &Chunk,
-    finish: &PackedRows<B>,
+    finish: &P::Rows<B>,
     segments: &mut Segments,
     rows: &mut Range<usize>,
 ) {
