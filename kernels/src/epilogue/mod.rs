@@ -176,6 +176,12 @@ impl<'a> Finish<'a> {
         }
     }
 
+    /// Whether the activation of an f32 output is no more than bounds.
+    #[cfg(target_arch = "x86_64")]
+    fn only_bounds(&self) -> bool {
+        self.clip().is_some() || self.activation.kind == UnaryKind::Identity
+    }
+
     /// The bounds of an f32 output, where these are all that the activation is.
     #[cfg(target_arch = "x86_64")]
     fn clip(&self) -> Option<[f32; 2]> {

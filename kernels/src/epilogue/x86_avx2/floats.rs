@@ -4,7 +4,6 @@
 //! What is inlined into a function that has the features has none itself.
 
 use super::{Columns, LANES, Out};
-use crate::eltwise::UnaryKind;
 use crate::epilogue::Finish;
 use crate::par::Shared;
 use core::arch::x86_64::*;
@@ -23,12 +22,10 @@ impl<'a> FloatRows<'a> {
         let (Out::F32(y), None) = (&finish.y, finish.residual) else {
             return None;
         };
-        let bounds = finish.clip();
-        let known = bounds.is_some() || finish.activation.kind == UnaryKind::Identity;
-        known.then_some(FloatRows {
+        finish.only_bounds().then_some(FloatRows {
             y,
             outputs: finish.outputs,
-            bounds,
+            bounds: finish.clip(),
         })
     }
 

@@ -4,7 +4,6 @@
 
 use super::packed::fits;
 use super::{Columns, LANES, Out, load};
-use crate::eltwise::UnaryKind;
 use crate::epilogue::{ANY, FLOATS, Finish, PACKED};
 use core::arch::x86_64::*;
 
@@ -98,7 +97,7 @@ impl<'a, const U: usize> Lines<'a, U> {
     #[target_feature(enable = "avx2")]
     pub(crate) fn way(&self, largest: f32, masks: impl IntoIterator<Item = u64>) -> u8 {
         let finish = self.finish;
-        let simple = self.clip.is_some() || finish.activation.kind == UnaryKind::Identity;
+        let simple = finish.only_bounds();
         // A unit is written or not.
         let whole = |mask: u64| [0, u16::MAX].contains(&(mask as u16));
         let units = masks

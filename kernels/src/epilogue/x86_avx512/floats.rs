@@ -5,7 +5,6 @@
 
 use super::{Columns, LANES, Out, SumRows};
 use crate::View;
-use crate::eltwise::UnaryKind;
 use crate::epilogue::{Finish, FloatRows, Residual};
 use core::arch::x86_64::*;
 
@@ -63,12 +62,10 @@ pub(crate) struct FloatTile<const B: usize> {
     mask: __mmask16,
 }
 
-impl<const N: usize> Columns<'_, N> {
-    /// The same for the first `B` registers, `N` or one less; `None` where the epilogue
-    /// is another one.
+impl<const B: usize> SumRows<B> for FloatTile<B> {
     #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
-    pub(crate) fn floats<const B: usize>(&self) -> Option<FloatTile<B>> {
-        let finish = self.finish;
+    unsafe fn new<const N: usize>(columns: &Columns<'_, N>, _: f32) -> Option<Self> {
+        let finish = columns.finish;
         let Out::F32(y) = &finish.y else {
             return None;
         };
@@ -77,25 +74,22 @@ impl<const N: usize> Columns<'_, N> {
             Some(Residual {
                 values: View::F32(values),
                 ..
-            }) => Some(values.as_ptr().wrapping_add(self.first)),
+            }) => Some(values.as_ptr().wrapping_add(columns.first)),
             _ => return None,
         };
-        let known = self.clip.is_some() || finish.activation.kind == UnaryKind::Identity;
-        known.then(|| FloatTile {
-            scale: core::array::from_fn(|b| self.scale[b]),
-            bias: core::array::from_fn(|b| self.bias[b]),
-            bounds: self
+        finish.only_bounds().then(|| FloatTile {
+            scale: core::array::from_fn(|b| columns.scale[b]),
+            bias: core::array::from_fn(|b| columns.bias[b]),
+            bounds: columns
                 .clip
                 .map(|[low, high]| [_mm512_set1_ps(low), _mm512_set1_ps(high)]),
-            to: y.start().wrapping_add(self.first),
+            to: y.start().wrapping_add(columns.first),
             step: finish.outputs,
             residual,
-            mask: (self.mask >> ((B - 1) * LANES)) as __mmask16,
+            mask: (columns.mask >> ((B - 1) * LANES)) as __mmask16,
         })
     }
-}
 
-impl<const B: usize> SumRows<B> for FloatTile<B> {
     fn has_residual(&self) -> bool {
         self.residual.is_some()
     }

@@ -4,7 +4,6 @@ use super::order::pack;
 use super::packed::fits;
 use super::store::store_f32;
 use super::{Columns, LANES, Out, Place, bound, load, mask};
-use crate::eltwise::UnaryKind;
 use crate::epilogue::{ANY, FLOATS, Finish, PACKED};
 use core::arch::x86_64::*;
 
@@ -42,7 +41,7 @@ impl<'a, const N: usize, const U: usize> Columns<'a, N, U> {
     #[target_feature(enable = "avx512f")]
     pub(crate) fn way(&self, largest: f32) -> u8 {
         let finish = self.finish;
-        let simple = self.clip.is_some() || finish.activation.kind == UnaryKind::Identity;
+        let simple = finish.only_bounds();
         match (&finish.y, U) {
             _ if finish.residual.is_some() => ANY,
             (Out::F32(_), _) if simple => FLOATS,

@@ -39,7 +39,15 @@ use store::{add_f32, add_i8, add_i16, store_f32};
 pub(crate) const LANES: usize = 16;
 
 /// An epilogue of `B` registers of outputs straight from registers of sums.
-pub(crate) trait SumRows<const B: usize> {
+pub(crate) trait SumRows<const B: usize>: Sized {
+    /// That of the first `B` registers of `columns`, `N` or one less, if integer sums are
+    /// at most `largest` in magnitude; `None` where the epilogue is another one.
+    ///
+    /// # Safety
+    ///
+    /// The CPU has AVX-512 F, BW and VL.
+    unsafe fn new<const N: usize>(columns: &Columns<'_, N>, largest: f32) -> Option<Self>;
+
     /// Whether there is a residual.
     fn has_residual(&self) -> bool;
 

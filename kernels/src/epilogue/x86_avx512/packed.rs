@@ -29,12 +29,10 @@ pub(crate) struct PackedRows<const B: usize> {
     mask: u64,
 }
 
-impl<const N: usize> Columns<'_, N> {
-    /// The same for the first `B` registers, `N` or one less, if sums are at most
-    /// `largest` in magnitude; `None` where the epilogue is another one.
+impl<const B: usize> SumRows<B> for PackedRows<B> {
     #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
-    pub(crate) fn packed<const B: usize>(&self, largest: f32) -> Option<PackedRows<B>> {
-        let finish = self.finish;
+    unsafe fn new<const N: usize>(columns: &Columns<'_, N>, largest: f32) -> Option<Self> {
+        let finish = columns.finish;
         let Out::I8(y) = &finish.y else {
             return None;
         };
@@ -43,33 +41,28 @@ impl<const N: usize> Columns<'_, N> {
             Some(Residual {
                 values: View::I8(values),
                 scale,
-            }) => (Some(values.as_ptr().wrapping_add(self.first)), scale),
+            }) => (Some(values.as_ptr().wrapping_add(columns.first)), scale),
             _ => return None,
         };
         let more = _mm512_abs_ps(_mm512_set1_ps(128.0 * residual_scale));
-        let (mut scale, mut bias) = ([self.inverse_scale; B], [self.inverse_scale; B]);
-        let mut fit = self.bounded;
-        for b in 0..B {
-            (scale[b], bias[b]) = (self.scale[b], self.bias[b]);
-            let bias = _mm512_add_ps(_mm512_abs_ps(bias[b]), more);
-            fit &= fits(scale[b], bias, self.inverse_scale, largest);
-        }
-        fit.then_some(PackedRows {
-            scale,
-            bias,
-            inverse_scale: self.inverse_scale,
-            low: self.low,
-            high: self.high,
-            to: y.start().wrapping_add(self.first),
+        let fit = (0..B).all(|b| {
+            let bias = _mm512_add_ps(_mm512_abs_ps(columns.bias[b]), more);
+            fits(columns.scale[b], bias, columns.inverse_scale, largest)
+        });
+        (columns.bounded && fit).then_some(PackedRows {
+            scale: core::array::from_fn(|b| columns.scale[b]),
+            bias: core::array::from_fn(|b| columns.bias[b]),
+            inverse_scale: columns.inverse_scale,
+            low: columns.low,
+            high: columns.high,
+            to: y.start().wrapping_add(columns.first),
             step: finish.outputs,
             residual,
             residual_scale: _mm512_set1_ps(residual_scale),
-            mask: self.mask,
+            mask: columns.mask,
         })
     }
-}
 
-impl<const B: usize> SumRows<B> for PackedRows<B> {
     fn has_residual(&self) -> bool {
         self.residual.is_some()
     }

@@ -14,8 +14,8 @@
 //! i32 sums are exact for as many products as [`max_k`](crate::max_k) allows.
 
 use crate::epilogue::Finish;
-use crate::epilogue::x86_avx512::{Columns, PackedRows};
-use crate::isa::x86_avx512vnni::{Outputs, Sums, bytes, strip};
+use crate::epilogue::x86_avx512::PackedRows;
+use crate::isa::x86_avx512vnni::{Outputs, Sums, strip};
 use crate::layout::{BLOCK, PANEL_BYTES, n12, t2};
 use crate::product::tiled::{Chunk, Part, Segments, Tile};
 use crate::{Codec, Matrix};
@@ -166,15 +166,8 @@ impl Tile for N12 {
 impl Sums for N12 {
     type Rows<const B: usize> = PackedRows<B>;
 
-    #[inline(always)]
-    unsafe fn rows<const B: usize, const N: usize>(
-        chunk: &Chunk,
-        columns: &Columns<'_, N>,
-    ) -> Option<PackedRows<B>> {
-        // Weights are trits.
-        // SAFETY: the caller's promise.
-        unsafe { bytes(chunk, columns, 128) }
-    }
+    // Of a trit and an activation.
+    const LARGEST: usize = 128;
 
     #[inline(always)]
     unsafe fn sums<const R: usize, const B: usize>(

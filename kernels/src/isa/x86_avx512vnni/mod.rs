@@ -3,7 +3,7 @@
 
 use super::product::Tiles;
 pub(crate) use matvec::Bytes as ByteRows;
-pub(crate) use strip::{Sums, bytes, strip};
+pub(crate) use strip::{Sums, strip};
 pub(crate) use tile::{F32, I8, I16, Outputs};
 
 mod matvec;

@@ -9,7 +9,7 @@
 //! What is inlined into a function that has the features has none itself.
 
 use super::tile::Outputs;
-use crate::epilogue::x86_avx512::{Columns, PackedRows, SumRows};
+use crate::epilogue::x86_avx512::{Columns, SumRows};
 use crate::product::tiled::{Chunk, Segments};
 use core::arch::x86_64::*;
 use core::ops::Range;
@@ -19,15 +19,8 @@ pub(crate) trait Sums {
     /// What finishes rows of `B` blocks.
     type Rows<const B: usize>: SumRows<B>;
 
-    /// The same with the epilogue of `columns`; `None` where that is another one.
-    ///
-    /// # Safety
-    ///
-    /// The CPU has AVX-512 F, BW and VL.
-    unsafe fn rows<const B: usize, const N: usize>(
-        chunk: &Chunk,
-        columns: &Columns<'_, N>,
-    ) -> Option<Self::Rows<B>>;
+    /// The largest magnitude of a product of integers.
+    const LARGEST: usize = 0;
 
     /// The sums of the first `R` rows of `segments` with `B` blocks: i32, or the bits of
     /// f32.
@@ -40,22 +33,6 @@ pub(crate) trait Sums {
         chunk: &Chunk,
         segments: &Segments,
     ) -> [[__m512i; B]; R];
-}
-
-/// [`Sums::rows`] of products of at most `largest` in magnitude to bytes.
-///
-/// # Safety
-///
-/// As for [`Sums::rows`].
-#[inline(always)]
-pub(crate) unsafe fn bytes<const B: usize, const N: usize>(
-    chunk: &Chunk,
-    columns: &Columns<'_, N>,
-    largest: usize,
-) -> Option<PackedRows<B>> {
-    let k = chunk.segments.count * chunk.segments.len;
-    // SAFETY: the caller's promise.
-    unsafe { columns.packed::<B>((k * largest) as f32) }
 }
 
 /// Computes a strip, if this is its way; tells whether it is. `R1` to `R4` are rows whose
@@ -100,9 +77,10 @@ unsafe fn tiles<P: Sums, const R: usize, const B: usize, const N: usize>(
     columns: &Columns<'_, N>,
     rows: Range<usize>,
 ) -> bool {
+    let k = chunk.segments.count * chunk.segments.len;
     // SAFETY: the caller's promises.
     unsafe {
-        match P::rows::<B, N>(chunk, columns) {
+        match P::Rows::<B>::new(columns, (k * P::LARGEST) as f32) {
             Some(finish) if finish.has_residual() => {
                 each::<P, R, B, true>(chunk, &finish, rows);
             }

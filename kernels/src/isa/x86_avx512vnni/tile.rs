@@ -12,7 +12,7 @@
 //! [`max_k`](crate::max_k) excludes for the result with valid weights.
 
 use super::panel::{Bytes, Floats, Words, decode};
-use super::strip::{Sums, bytes, strip};
+use super::strip::{Sums, strip};
 use crate::epilogue::Finish;
 use crate::epilogue::x86_avx512::{Columns, FloatTile, LANES, PackedRows};
 use crate::layout::BLOCK;
@@ -95,15 +95,6 @@ impl Sums for F32 {
     type Rows<const B: usize> = FloatTile<B>;
 
     #[inline(always)]
-    unsafe fn rows<const B: usize, const N: usize>(
-        _: &Chunk,
-        columns: &Columns<'_, N>,
-    ) -> Option<FloatTile<B>> {
-        // SAFETY: the caller's promise.
-        unsafe { columns.floats::<B>() }
-    }
-
-    #[inline(always)]
     unsafe fn sums<const R: usize, const B: usize>(
         chunk: &Chunk,
         segments: &Segments,
@@ -120,15 +111,8 @@ impl Sums for F32 {
 impl Sums for I8 {
     type Rows<const B: usize> = PackedRows<B>;
 
-    #[inline(always)]
-    unsafe fn rows<const B: usize, const N: usize>(
-        chunk: &Chunk,
-        columns: &Columns<'_, N>,
-    ) -> Option<PackedRows<B>> {
-        // Weights, or the largest code less one, and activations are at most 128.
-        // SAFETY: the caller's promise.
-        unsafe { bytes(chunk, columns, 128 * 128) }
-    }
+    // Of weights, or the largest code less one, and of activations.
+    const LARGEST: usize = 128 * 128;
 
     #[inline(always)]
     unsafe fn sums<const R: usize, const B: usize>(
