@@ -64,22 +64,13 @@ enum I16 {}
 /// i8 activations.
 pub(super) enum I8 {}
 
-/// No other way to walk than the common one.
-///
-/// # Safety
-///
-/// Always safe.
-unsafe fn no_other<X, C>(_: &Walk<X>, _: &C) -> bool {
-    false
-}
-
 /// What the types have in common: `$unpacked` for the order of sums, `$float` to
 /// convert one, and the kernels of
 /// common layers as width, groups, output lines, and positions at a time.
 macro_rules! common {
     (
         $sum:ty, $unpacked:literal, |$t:ident| $float:expr, $begin:expr, $add:expr,
-        $slide:expr, [$($width:literal $groups:literal $lines:literal $at_once:literal),*]
+        [$($width:literal $groups:literal $lines:literal $at_once:literal),*]
     ) => {
         type Sums = [$sum; N];
         type Columns<'a> = Columns<'a, N, $unpacked>;
@@ -157,7 +148,7 @@ macro_rules! common {
         #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
         unsafe fn walk(job: &Walk<Self::X>, columns: &Self::Columns<'_>) {
             // SAFETY: the caller's promises.
-            if unsafe { $slide(job, columns) } {
+            if unsafe { Self::slide(job, columns) } {
                 return;
             }
             let whole = columns.whole(job.places[..job.lines].iter().map(|place| place.mask));
@@ -205,8 +196,14 @@ impl Lanes for I8 {
         |sum| _mm512_cvtepi32_ps(sum),
         |at: *const __m512i| _mm512_loadu_si512(at),
         |sum, x, w| _mm512_dpbusd_epi32(sum, x, w),
-        slide, [3 1 1 2, 3 1 2 1, 5 2 1 2, 5 2 2 1]
+        [3 1 1 2, 3 1 2 1, 5 2 1 2, 5 2 2 1]
     );
+
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+    unsafe fn slide(job: &Walk<i8>, columns: &Columns<'_, N, 4>) -> bool {
+        // SAFETY: the caller's promises are the same.
+        unsafe { slide(job, columns) }
+    }
 
     fn weights(row: [i16; BLOCK]) -> Option<[i8; BLOCK]> {
         Some(each(row, |w| w as i8))
@@ -360,7 +357,7 @@ impl Lanes for I16 {
         |sum| _mm512_cvtepi32_ps(sum),
         |at: *const __m512i| _mm512_loadu_si512(at),
         |sum, x, w| _mm512_dpwssd_epi32(sum, x, w),
-        no_other, [3 2 1 2, 3 2 2 1, 5 3 1 2, 5 3 2 1]
+        [3 2 1 2, 3 2 2 1, 5 3 1 2, 5 3 2 1]
     );
 
     fn weights(row: [i16; BLOCK]) -> Option<[i16; BLOCK]> {
@@ -461,7 +458,7 @@ impl Lanes for F32 {
         |sum| sum,
         |at: *const f32| _mm512_loadu_ps(at),
         |sum, x, w| _mm512_add_ps(sum, _mm512_mul_ps(x, w)),
-        no_other, [3 3 1 2, 5 5 1 2]
+        [3 3 1 2, 5 5 1 2]
     );
 
     const ANY_WEIGHTS: bool = false;

@@ -169,6 +169,16 @@ pub(super) trait Lanes {
     ///
     /// As for [`walk`].
     unsafe fn walk(walk: &Walk<Self::X>, columns: &Self::Columns<'_>);
+
+    /// Does what [`walk`] does another way, where there is one for this kernel; tells
+    /// whether it did.
+    ///
+    /// # Safety
+    ///
+    /// As for [`walk`].
+    unsafe fn slide(_: &Walk<Self::X>, _: &Self::Columns<'_>) -> bool {
+        false
+    }
 }
 
 /// Bytes of [`Lanes::start`]: i32 or f32.
