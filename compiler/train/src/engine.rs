@@ -129,10 +129,14 @@ impl Plan {
         }
     }
 
-    /// What stands for a node's weights.
+    /// Whether activations are integers; dense weights are 8-bit ones then.
+    pub fn has_integers(&self) -> bool {
+        self.policy.activations.qmax().is_some()
+    }
+
+    /// What stands for a node's weights, and whether dense ones are 8-bit.
     pub fn kind(&self, node: usize) -> (Weights, bool) {
-        let int8 = self.policy.activations.qmax().is_some();
-        (self.policy.weights[node], int8)
+        (self.policy.weights[node], self.has_integers())
     }
 
     /// Whether weight decay applies.

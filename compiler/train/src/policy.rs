@@ -3,7 +3,7 @@
 use crate::{Error, Result};
 use globset::{Glob, GlobSetBuilder};
 use serde::{Deserialize, Serialize};
-use tern_network::{Layer, Network};
+use tern_network::{Layer, Network, NodeId};
 
 /// Weights of a layer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -147,6 +147,15 @@ fn channels(layer: &Layer) -> usize {
     }
 }
 
+/// The node itself, or what it drops out of.
+pub(crate) fn before_dropout(network: &Network, node: NodeId) -> NodeId {
+    let mut node = node;
+    while let Layer::Dropout(_) = network.nodes()[node.0].layer {
+        node = network.nodes()[node.0].inputs[0];
+    }
+    node
+}
+
 /// For every node, whether its result is rounded to integers: where a layer with
 /// weights reads it. Such layers and additions then read the integers; so do the
 /// compiler's ([`Activations::I8`] with static scales). A dropout is not there when
@@ -156,11 +165,7 @@ pub fn rounded(network: &Network, activations: Activations) -> Vec<bool> {
     if activations != Activations::F32 {
         for id in network.weight_layers() {
             for input in &network.nodes()[id.0].inputs {
-                let mut read = *input;
-                while let Layer::Dropout(_) = network.nodes()[read.0].layer {
-                    read = network.nodes()[read.0].inputs[0];
-                }
-                rounded[read.0] = true;
+                rounded[before_dropout(network, *input).0] = true;
             }
         }
     }

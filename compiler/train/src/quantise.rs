@@ -4,21 +4,14 @@ use crate::policy::{Policy, Weights};
 use crate::{Error, Result, Tensors};
 use tern_network::{Layer, Network, Role, fit};
 
-/// Writes the integers that stand for the weights of one output and returns their
-/// scale; `None` where the weights stay what they are. Dense ones become 8-bit
-/// integers if `int8`.
-pub(crate) fn integers(
-    weights: &[f32],
-    taps: usize,
-    kind: Weights,
-    int8: bool,
-    out: &mut [i8],
-) -> Option<f32> {
+/// Writes the integers that stand for the weights of one output, 8-bit ones for dense
+/// weights, and returns their scale.
+pub(crate) fn integers(weights: &[f32], taps: usize, kind: Weights, out: &mut [i8]) -> f32 {
     match kind {
-        Weights::T2 => Some(fit::mean_threshold(weights, out)),
-        Weights::N12 => Some(fit::one_of_two(weights, taps, out)),
-        Weights::N34 => Some(fit::three_of_four(weights, taps, out)),
-        Weights::F32 => int8.then(|| fit::int8(weights, out)),
+        Weights::T2 => fit::mean_threshold(weights, out),
+        Weights::N12 => fit::one_of_two(weights, taps, out),
+        Weights::N34 => fit::three_of_four(weights, taps, out),
+        Weights::F32 => fit::int8(weights, out),
     }
 }
 
@@ -37,14 +30,14 @@ pub fn quantise(
     let each = weights.len() / outputs.max(1);
     let mut row = vec![0i8; each];
     let rows = weights.chunks_exact(each).zip(out.chunks_exact_mut(each));
-    for ((w, out), to) in rows.zip(scales) {
-        let Some(scale) = integers(w, taps, kind, int8, &mut row) else {
+    for ((w, out), scale) in rows.zip(scales) {
+        if kind == Weights::F32 && !int8 {
             out.copy_from_slice(w);
             continue;
-        };
-        *to = scale;
+        }
+        *scale = integers(w, taps, kind, &mut row);
         for (out, q) in out.iter_mut().zip(&row) {
-            *out = f32::from(*q) * scale;
+            *out = f32::from(*q) * *scale;
         }
     }
 }

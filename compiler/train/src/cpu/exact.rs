@@ -2,8 +2,9 @@
 //! sums of integers, batch norms within the products before them.
 
 use super::{Cpu, ROUND, conv, layers};
+use crate::policy::{Weights, before_dropout};
 use crate::quantise::{integers, taps};
-use tern_network::{Layer, Role, fit};
+use tern_network::{Layer, NodeId, Role, fit};
 
 /// What stands for a layer with weights and the batch norm behind it.
 struct Product {
@@ -15,11 +16,6 @@ struct Product {
 }
 
 impl Cpu {
-    /// Whether evaluation sums integers.
-    pub(super) fn sums_integers(&self) -> bool {
-        self.plan.policy.activations.qmax().is_some()
-    }
-
     /// The result `y` of a layer with weights, and of the batch norm behind it, for
     /// `x`, which is rounded. `sums` computes the layer from integers (`x`, weights).
     pub(super) fn sum_integers(
@@ -30,7 +26,9 @@ impl Cpu {
         sums: impl FnOnce(&[f32], &[f32], &mut [f32]),
     ) {
         let product = self.product(node);
-        let scale = self.scale(self.rounded_input(node));
+        let network = &self.plan.network;
+        let input = before_dropout(network, network.nodes()[node].inputs[0]);
+        let scale = self.scale(input.0);
         let mut q = self.buffers.take(x.len());
         layers::map(x, &mut q, |x| x / scale + ROUND - ROUND);
         sums(&q, &product.weights, y);
@@ -39,27 +37,13 @@ impl Cpu {
         layers::scale_and_shift(y, &factors, &product.bias);
     }
 
-    /// The node whose rounded result a layer with weights reads.
-    fn rounded_input(&self, node: usize) -> usize {
-        let nodes = self.plan.network.nodes();
-        let mut input = nodes[node].inputs[0];
-        while let Layer::Dropout(_) = nodes[input.0].layer {
-            input = nodes[input.0].inputs[0];
-        }
-        input.0
-    }
-
     fn product(&self, node: usize) -> Product {
         let layer = &self.plan.network.nodes()[node].layer;
-        let (kind, int8) = self.plan.kind(node);
+        let (kind, _) = self.plan.kind(node);
         let weights = self.parameter(node, Role::Weight);
         let old_bias = self.parameter(node, Role::Bias);
         let steps = self.plan.norms[node].map(|norm| self.norm_steps(norm));
-        let outputs = match layer {
-            Layer::Conv2d(c) => c.outputs,
-            Layer::Linear { outputs, .. } => *outputs,
-            _ => 1,
-        };
+        let outputs = self.plan.network.shape(NodeId(node))[0];
         let each = weights.len() / outputs;
         let mut product = Product {
             weights: Vec::with_capacity(weights.len()),
@@ -71,13 +55,13 @@ impl Cpu {
             let (gain, shift) = steps.as_ref().map_or((1.0, 0.0), |steps| steps[o]);
             // Ternary weights are there before the batch norm, 8-bit ones are made of
             // its products.
-            let scale = if kind == crate::Weights::F32 {
-                let w: Vec<f32> = w.iter().map(|w| w * gain).collect();
-                integers(&w, taps(layer), kind, int8, &mut row)
-            } else {
-                integers(w, taps(layer), kind, int8, &mut row).map(|scale| scale * gain)
+            let (before, after) = match kind {
+                Weights::F32 => (gain, 1.0),
+                _ => (1.0, gain),
             };
-            product.scale.push(scale.unwrap_or(1.0));
+            let w: Vec<f32> = w.iter().map(|w| w * before).collect();
+            let scale = integers(&w, taps(layer), kind, &mut row);
+            product.scale.push(scale * after);
             product.weights.extend(row.iter().map(|q| f32::from(*q)));
             let bias = old_bias.get(o).map_or(0.0, |bias| bias * gain);
             product.bias.push(bias + shift);

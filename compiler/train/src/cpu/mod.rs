@@ -190,7 +190,7 @@ impl Cpu {
                 value: self.buffers.take(len),
                 ..Kept::default()
             };
-            let exact = step.is_none() && self.sums_integers();
+            let exact = step.is_none() && self.plan.has_integers();
             if node.layer.has_weights() && !exact {
                 new.weights = self.weights(n, blend);
             }
