@@ -45,11 +45,14 @@ pub struct Args {
     /// Width multiplier of the network's channels
     #[arg(long, value_name = "W")]
     width: Option<f64>,
-    /// A checkpoint to begin with and to learn from
+    /// A checkpoint to begin with and, unless there is a --teacher, to learn from
     #[arg(long, value_name = "CHECKPOINT", conflicts_with = "from_scratch")]
     distil: Option<PathBuf>,
-    /// Share of that checkpoint's answers in the loss; 0: only begin with it [default: 0.7, or 0.3
-    /// for resnet8]
+    /// A checkpoint to learn from, of any architecture for the same images
+    #[arg(long, value_name = "CHECKPOINT")]
+    teacher: Option<PathBuf>,
+    /// Share of that network's answers in the loss; 0: learn from labels alone [default: 0.7, or
+    /// 0.3 for resnet8]
     #[arg(long, value_name = "SHARE")]
     distil_share: Option<f32>,
     /// What logits are divided by before they are compared [default: 2]
@@ -181,6 +184,7 @@ impl Args {
             config.skip.clone_from(&self.skip);
         }
         config.distil = self.distil.clone().or(config.distil);
+        config.teacher = self.teacher.clone().or(config.teacher);
         config.from_scratch |= self.from_scratch;
         config.device = self.device.unwrap_or(config.device);
         let mut recipe = config.training.unwrap_or_else(|| {

@@ -141,7 +141,7 @@ impl Training<'_> {
 
     fn summary(&self, epochs: &[Line]) -> Vec<Vec<String>> {
         let config = self.config;
-        let teacher = match &config.distil {
+        let teacher = match config.teacher.as_ref().or(config.distil.as_ref()) {
             Some(path) => format!("labels and {}", path.display()),
             None if config.weights == Weights::F32 || config.from_scratch => "labels".to_owned(),
             None => "labels and its dense twin, in the folder f32".to_owned(),

@@ -44,6 +44,9 @@ pub struct Config {
     /// A checkpoint of the same architecture to begin with and to learn from.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub distil: Option<PathBuf>,
+    /// A checkpoint to learn from in place of that, of any architecture.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub teacher: Option<PathBuf>,
     /// Whether a ternary network learns without a dense twin.
     pub from_scratch: bool,
     /// Where the arithmetic happens.
@@ -161,11 +164,20 @@ impl Config {
         Ok(config)
     }
 
-    /// The dense network that this one learns from.
+    /// The same network with nothing rounded.
+    pub(super) fn dense(&self) -> Config {
+        Config {
+            weights: Weights::F32,
+            activations: Activations::F32,
+            skip: Vec::new(),
+            ..self.clone()
+        }
+    }
+
+    /// The dense network that this one begins with.
     pub(super) fn twin(&self) -> Config {
-        let mut twin = self.clone();
-        (twin.weights, twin.activations) = (Weights::F32, Activations::F32);
-        (twin.skip, twin.from_scratch) = (Vec::new(), true);
+        let mut twin = self.dense();
+        twin.from_scratch = true;
         // The student begins where the twin ends: it needs half the rate.
         twin.recipe.weight_decay = self.recipe.weight_decay.max(5e-4);
         twin.recipe.lr = 2.0 * self.recipe.lr;
@@ -193,11 +205,20 @@ impl Config {
         .into())
     }
 
+    /// How a checkpoint says that it was trained; `None` where it holds weights alone.
+    ///
+    /// # Errors
+    /// A configuration that cannot be read.
+    pub fn of(checkpoint: &Checkpoint) -> Result<Option<Config>> {
+        let json = checkpoint.metadata.get("config");
+        json.map(|json| serde_json::from_str(json).context("its configuration"))
+            .transpose()
+    }
+
     /// Whether a checkpoint is of this very training.
     pub(super) fn check_same(&self, checkpoint: &Checkpoint) -> Result<()> {
-        let theirs = checkpoint.metadata.get("config").map(String::as_str);
-        let theirs = theirs.context("the checkpoint does not say how it was trained")?;
-        let mut theirs: Config = serde_json::from_str(theirs).context("its configuration")?;
+        let theirs = Config::of(checkpoint)?;
+        let mut theirs = theirs.context("the checkpoint does not say how it was trained")?;
         // Another device goes on as well, though not bit by bit.
         (theirs.device, theirs.data_dir) = (self.device, self.data_dir.clone());
         theirs.recipe = self.recipe.clone();

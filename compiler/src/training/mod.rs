@@ -17,7 +17,7 @@ pub use finish::{Finished, compile, one_a_line};
 use crate::data::{self, Dataset, Split};
 use crate::emit::write_atomically;
 use crate::report;
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use log::Log;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -85,13 +85,13 @@ fn stage(config: &Config, dir: &Path, twin: Option<&Path>, watch: &dyn Watch) ->
     )?;
     if let Some(path) = twin {
         let checkpoint = Checkpoint::load(path)?;
-        let about = || format!("--distil {}", path.display());
-        let dense = Policy::new(&network, Weights::F32, tern_train::Activations::F32, &[])?;
-        let mut teacher = engine(config, &network, &dense, images.largest())?;
-        teacher.set_state(&checkpoint.tensors).with_context(about)?;
         trainer
             .begin_with(&checkpoint.tensors)
-            .with_context(about)?;
+            .with_context(|| format!("--distil {}", path.display()))?;
+    }
+    if let Some(path) = config.teacher.as_deref().or(twin) {
+        let teacher = teacher(config, &network, path, images.largest())
+            .with_context(|| format!("learning from {}", path.display()))?;
         trainer.set_teacher(teacher);
     }
     let path = dir.join(CHECKPOINT);
@@ -205,6 +205,33 @@ fn images(set: &dyn Dataset) -> Result<Images> {
     Ok(Images::new(
         info.shape, pixels, labels, &info.mean, &info.std,
     )?)
+}
+
+/// The network of a checkpoint, to be learned from: the one that it names, or this one
+/// in f32.
+fn teacher(
+    config: &Config,
+    network: &Network,
+    path: &Path,
+    largest: f32,
+) -> Result<Box<dyn Engine>> {
+    let checkpoint = Checkpoint::load(path)?;
+    let theirs = Config::of(&checkpoint)?.unwrap_or_else(|| config.dense());
+    let teacher = theirs.network()?;
+    ensure!(
+        (teacher.input(), teacher.classes()) == (network.input(), network.classes()),
+        "{} takes images of {:?} and tells {} classes, {} takes {:?} and tells {}: both must be the same",
+        theirs.model,
+        teacher.input(),
+        teacher.classes(),
+        config.model,
+        network.input(),
+        network.classes()
+    );
+    let policy = Policy::new(&teacher, theirs.weights, theirs.activations, &theirs.skip)?;
+    let mut engine = engine(config, &teacher, &policy, largest)?;
+    engine.set_state(&checkpoint.tensors)?;
+    Ok(engine)
 }
 
 /// The one place that knows devices.

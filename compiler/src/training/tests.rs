@@ -174,6 +174,7 @@ fn what_is_wrong_is_named() {
     assert!(fails(&|c| c.training.as_mut().unwrap().lr = -1.0).contains("lr is -1"));
     assert!(fails(&|c| c.skip = vec!["layer9".into()]).contains("layer9"));
     assert!(fails(&|c| c.distil = Some("none.safetensors".into())).contains("none.safetensors"));
+    assert!(fails(&|c| c.teacher = Some("none.safetensors".into())).contains("none.safetensors"));
     if !cfg!(feature = "libtorch") {
         assert!(fails(&|c| c.device = Device::Gpu).contains("--features libtorch"));
     }

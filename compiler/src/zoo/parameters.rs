@@ -55,15 +55,11 @@ impl Filled {
         let found = find(name)?;
         let checkpoint = Checkpoint::load(path)?;
         let about = || format!("checkpoint {}", path.display());
-        let mut config = match checkpoint.metadata.get("config") {
-            Some(json) => serde_json::from_str::<training::Config>(json)
-                .context("its configuration")
-                .with_context(about)?,
-            None => training::Config {
-                model: name.to_owned(),
-                ..training::Config::default()
-            },
-        };
+        let config = training::Config::of(&checkpoint).with_context(about)?;
+        let mut config = config.unwrap_or_else(|| training::Config {
+            model: name.to_owned(),
+            ..training::Config::default()
+        });
         ensure!(
             config.model == name,
             "{} is of the network {:?}, not {name:?}",
