@@ -30,7 +30,7 @@ use self::plan::{Cursor, Plan};
 use super::{Problem, Rows, Size, Split};
 use crate::epilogue::Finish;
 use crate::layout::BLOCK;
-use crate::par::{Pieces, SCRATCH_ALIGN, Shared, each_piece};
+use crate::par::{Pieces, TaskScratch, each_piece};
 use crate::{Codec, Ctx, Matrix};
 use core::ops::Range;
 
@@ -249,7 +249,7 @@ pub(crate) unsafe fn run<T: Tile, R: Rows>(
     let Some(plan) = Plan::new::<T, R>(&problem.size, &problem.rows, ctx.threads()) else {
         return;
     };
-    let scratch = Shared::new(&mut *ctx.scratch);
+    let scratch = TaskScratch::new(&mut *ctx.scratch, ctx.par.threads(), plan.task);
     each_piece(
         ctx.par,
         plan.split.tasks,
@@ -257,10 +257,9 @@ pub(crate) unsafe fn run<T: Tile, R: Rows>(
         &|i, pieces| {
             // SAFETY: every task has a range of its own, and `each_piece` runs a task
             // no more than once.
-            let scratch = unsafe { scratch.part(i * plan.task..(i + 1) * plan.task) };
-            if scratch.len() < plan.task || !scratch.as_ptr().addr().is_multiple_of(SCRATCH_ALIGN) {
+            let Some(scratch) = (unsafe { scratch.part(i) }) else {
                 return;
-            }
+            };
             let task: Task<'_, T, R> = Task {
                 problem,
                 plan: &plan,
