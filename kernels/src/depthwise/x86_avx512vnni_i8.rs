@@ -32,14 +32,19 @@ pub(super) unsafe fn slide(job: &Walk<i8>, columns: &Columns<'_, N, 4>) -> bool 
         return false;
     }
     // SAFETY: the caller's promises; there are as many input lines, and weights and places
-    // for the most lines of a band, the masks of which are zero where there is none.
+    // for all lines of the band.
     unsafe {
         let whole = columns.whole(job.places[..job.lines].iter().map(|place| place.mask));
-        match (job.rows, job.most, job.stride, job.copies) {
-            (4, 2, 1, 1) if whole && job.lines == 2 => along::<1, 4, 2, 1, true>(job, columns),
+        match (job.rows, job.lines, job.stride, job.copies) {
+            (4, 2, 1, 1) if whole => along::<1, 4, 2, 1, true>(job, columns),
             (4, 2, 1, 1) => along::<1, 4, 2, 1, false>(job, columns),
             (4, 2, 1, 2) => along::<2, 4, 2, 1, false>(job, columns),
             (4, 2, 1, 4) => along::<4, 4, 2, 1, false>(job, columns),
+            // Of the input's last line nothing is added: its weights are zero.
+            (4, 1, 1, 1) if whole => along::<1, 4, 1, 1, true>(job, columns),
+            (4, 1, 1, 1) => along::<1, 4, 1, 1, false>(job, columns),
+            (4, 1, 1, 2) => along::<2, 4, 1, 1, false>(job, columns),
+            (4, 1, 1, 4) => along::<4, 4, 1, 1, false>(job, columns),
             (3, 1, 2, 1) if whole => along::<1, 3, 1, 2, true>(job, columns),
             (3, 1, 2, 1) => along::<1, 3, 1, 2, false>(job, columns),
             (3, 1, 2, 2) => along::<2, 3, 1, 2, false>(job, columns),

@@ -11,11 +11,18 @@ pub(super) fn block_len(taps: usize, channels: usize) -> Option<usize> {
     taps.checked_mul(channels)?.checked_mul(BLOCK)
 }
 
+/// All rows.
+#[inline(always)]
+pub(crate) fn rows(block: &[u8]) -> &[[i8; BLOCK]] {
+    let (rows, _) = block.as_chunks::<BLOCK>();
+    // SAFETY: an i8 has the size and alignment of a u8, and may have any bits.
+    unsafe { core::slice::from_raw_parts(rows.as_ptr().cast(), rows.len()) }
+}
+
 /// Row `k`.
 #[inline(always)]
 pub(crate) fn row(block: &[u8], k: usize) -> [i8; BLOCK] {
-    let (rows, _) = block.as_chunks::<BLOCK>();
-    super::each(rows[k], |byte| byte as i8)
+    rows(block)[k]
 }
 
 /// Writes one weight of row `k`.

@@ -368,6 +368,12 @@ impl<'a> Block<'a> {
         }
     }
 
+    /// The rows of weights that are dense bytes; `None` for another codec.
+    #[inline(always)]
+    pub(crate) fn bytes(&self) -> Option<&'a [[i8; BLOCK]]> {
+        (self.codec == Codec::I8).then(|| dense_i8::rows(self.bytes))
+    }
+
     /// An integer codec's weights of the 16 outputs, for a ternary one -1, 0, 1,
     /// or 2 for what is no trit. 0 for another codec.
     #[inline(always)]

@@ -123,7 +123,7 @@ impl Size {
     }
 
     /// Outputs over all groups.
-    fn outputs(&self) -> usize {
+    pub(crate) fn outputs(&self) -> usize {
         self.matrix.groups * self.matrix.outputs
     }
 }

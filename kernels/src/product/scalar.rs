@@ -23,6 +23,12 @@ pub(crate) trait Element: Copy + Default + Sync {
 
     /// The weights of 16 outputs at one k.
     fn weights(block: &Block<'_>, tap: usize, channel: usize) -> [Self::Weight; BLOCK];
+    /// The weights of 16 outputs at every k, where the block has them as elements of
+    /// this type, one after another.
+    #[allow(dead_code, reason = "not every target has a variant that asks")]
+    fn rows<'a>(_: &Block<'a>) -> Option<&'a [[Self; BLOCK]]> {
+        None
+    }
     /// `sum + self * w`.
     fn multiply_add(self, w: Self::Weight, sum: Self::Sum) -> Self::Sum;
     /// The sum as the epilogue takes it.
@@ -50,7 +56,7 @@ impl Element for f32 {
 }
 
 macro_rules! integer {
-    ($t:ty) => {
+    ($t:ty $(, $rows:ident)?) => {
         impl Element for $t {
             type Weight = i16;
             type Sum = i32;
@@ -59,6 +65,10 @@ macro_rules! integer {
             fn weights(block: &Block<'_>, tap: usize, channel: usize) -> [i16; BLOCK] {
                 block.integers(tap, channel)
             }
+
+            $(fn rows<'a>(block: &Block<'a>) -> Option<&'a [[$t; BLOCK]]> {
+                block.$rows()
+            })?
 
             #[inline(always)]
             fn multiply_add(self, w: i16, sum: i32) -> i32 {
@@ -74,7 +84,7 @@ macro_rules! integer {
     };
 }
 integer!(i16);
-integer!(i8);
+integer!(i8, bytes);
 
 /// No scratch.
 pub(crate) fn scratch<R>(_: &Size, _: &R, _: usize) -> usize {

@@ -32,25 +32,26 @@ use super::{Problem, scalar};
 use crate::conv2d::Conv2dShape;
 use crate::epilogue::Finish;
 use crate::layout::{BLOCK, Block};
-use crate::par::{SCRATCH_ALIGN, Shared, each_piece, share};
+use crate::par::{TaskScratch, each_piece};
 use crate::product::scalar::Element;
 use crate::product::{Rows, Size};
 use crate::{Ctx, DType};
+use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
 use core::ops::Range;
 
+mod entry;
 mod plan;
 mod walk;
 
 pub(super) use walk::{Place, Source, Walk, make, walk};
 
+use entry::Entry;
 use plan::{Part, Plan};
 
 /// Lines that a register has side by side at most, and blocks of 16 channels.
 pub(super) const COPIES: usize = 4;
 /// Lines of a band at most.
 pub(super) const LINES: usize = 2;
-/// In place of an offset: a line outside of the input.
-const OUTSIDE: usize = usize::MAX;
 
 /// What one instruction set does with one type of activations.
 pub(super) trait Lanes {
@@ -211,23 +212,21 @@ pub(super) unsafe fn run<L: Lanes>(ctx: &mut Ctx<'_>, problem: &Problem<'_>, x: 
     if !L::ANY_WEIGHTS && !takes_weights::<L>(problem) {
         return scalar::run(ctx, problem);
     }
-    let tasks = Shared::new(&mut *ctx.scratch);
-    let items = |i: usize| share(plan.strips * plan.parts.count(), plan.tasks, i);
-    each_piece(ctx.par, plan.tasks, &|i| items(i).len(), &|i, pieces| {
+    let scratch = TaskScratch::new(&mut *ctx.scratch, ctx.par.threads(), plan.task);
+    each_piece(ctx.par, plan.tasks, &|i| plan.strips(i), &|i, pieces| {
         // SAFETY: every task has a range of its own, and `each_piece` runs a task
         // no more than once.
-        let scratch = unsafe { tasks.part(i * plan.task..(i + 1) * plan.task) };
-        if scratch.len() < plan.task || !scratch.as_ptr().addr().is_multiple_of(SCRATCH_ALIGN) {
+        let Some(scratch) = (unsafe { scratch.part(i) }) else {
             return;
-        }
+        };
         let task: Task<'_, L> = Task {
             problem,
             plan: &plan,
             x,
             scratch: scratch.as_mut_ptr(),
         };
-        // SAFETY: the caller's promise; pieces are different items.
-        unsafe { task.run(pieces.map(|(i, piece)| items(i).start + piece)) };
+        // SAFETY: the caller's promise; pieces are different strips or parts.
+        unsafe { task.run(pieces) };
     });
 }
 
@@ -262,27 +261,24 @@ struct Task<'a, L: Lanes> {
 }
 
 impl<L: Lanes> Task<'_, L> {
-    /// Some parts of some strips: item `strip * parts + part`.
+    /// Some strips, numbered as those of a task's share.
     ///
     /// # Safety
     ///
-    /// The CPU has what `L` needs; no other task has these items.
-    unsafe fn run(&self, items: impl Iterator<Item = usize>) {
-        let parts = self.plan.parts.count();
+    /// The CPU has what `L` needs; no other task has these strips.
+    unsafe fn run(&self, strips: impl Iterator<Item = (usize, usize)>) {
         // SAFETY: the plan has room for CHANNELS zeros, and for a flag of each part.
         unsafe {
             self.zeros().write_bytes(0, L::CHANNELS);
-            self.done().write_bytes(0, parts);
+            self.done().write_bytes(0, self.plan.parts.count());
         }
-        let mut pointed = None;
-        for item in items {
-            let (strip, part) = (item / parts, item % parts);
-            if pointed != Some(strip) {
-                self.point(strip);
-                pointed = Some(strip);
+        for (task, strip) in strips {
+            let (lines, parts) = self.plan.strip(task, strip);
+            let bands = self.point(lines);
+            for part in parts {
+                // SAFETY: the caller's promises.
+                unsafe { self.part(bands, part) };
             }
-            // SAFETY: the caller's promises.
-            unsafe { self.part(strip, part) };
         }
     }
 
@@ -309,23 +305,11 @@ impl<L: Lanes> Task<'_, L> {
         if unsafe { self.done().add(p).replace(true) } {
             return begin;
         }
-        let (part, matrix) = (plan.parts.get(p), &problem.size.matrix);
+        let part = plan.parts.get(p);
         let [height, width] = problem.kernel;
-        let values: *mut L::X = self.scratch.wrapping_add(plan.values).cast();
-        let first = part.first / BLOCK;
-        for b in first..part.end().div_ceil(BLOCK) {
-            let block = Block::new(problem.size.codec, matrix, problem.block(b));
-            for tap in 0..height * width {
-                let to = values.wrapping_add(tap * plan.row + (b - first) * BLOCK);
-                let row = L::weights(L::X::weights(&block, 0, tap));
-                // SAFETY: a row has room for the blocks of a part. `run` has looked that
-                // there are weights.
-                unsafe {
-                    to.cast::<[L::X; BLOCK]>()
-                        .write(row.unwrap_or([L::X::default(); BLOCK]))
-                };
-            }
-        }
+        // A register has CHANNELS / 16 rows side by side, of one copy after another.
+        let copies = L::CHANNELS / BLOCK;
+        let (rows, tap_step) = self.rows(&part);
         let weights = begin.wrapping_add(start_len::<L>());
         let mut to = weights;
         let stride = problem.rows.shape().stride[0];
@@ -336,16 +320,13 @@ impl<L: Lanes> Task<'_, L> {
                     for (i, source) in sources.iter_mut().enumerate().take(L::TAPS) {
                         let y = (g * L::TAPS + i).wrapping_sub(line * stride);
                         if y < height {
-                            let at = (y * width + k) * plan.row + part.first % BLOCK;
-                            *source = Source::constant(values.wrapping_add(at));
+                            let tap = (y * width + k) * tap_step;
+                            source.at = rows.map(|row| row.wrapping_add(tap));
                         }
                     }
-                    // SAFETY: the part's channels lie in the row; the plan has room for
+                    // SAFETY: the part's channels lie in the rows; the plan has room for
                     // its groups.
-                    unsafe {
-                        let copies = L::CHANNELS / part.width;
-                        L::make::<true>(&sources[..L::TAPS], copies, 0..1, 0..1, to);
-                    }
+                    unsafe { L::make::<true>(&sources[..L::TAPS], copies, 0..1, 0..1, to) };
                     to = to.wrapping_add(L::GROUP);
                 }
             }
@@ -355,42 +336,93 @@ impl<L: Lanes> Task<'_, L> {
         begin
     }
 
+    /// Where the first tap's weights of each 16 channels of a register are, and how many
+    /// elements it is to the next tap's: in the file, if they lie there as the input
+    /// does, or where this puts them.
+    fn rows(&self, part: &Part) -> ([*const L::X; COPIES], usize) {
+        let (plan, problem) = (self.plan, self.problem);
+        let matrix = &problem.size.matrix;
+        let (first, blocks) = (part.first / BLOCK, part.width / BLOCK);
+        let block = |b: usize| Block::new(problem.size.codec, matrix, problem.block(b));
+        let aligned = part.first.is_multiple_of(BLOCK);
+        if aligned && L::X::rows(&block(first)).is_some() {
+            let row = |copy: usize| {
+                let rows = L::X::rows(&block(first + copy % blocks)).unwrap_or(&[]);
+                rows.as_ptr().cast()
+            };
+            return (core::array::from_fn(row), BLOCK);
+        }
+        let values: *mut L::X = self.scratch.wrapping_add(plan.values).cast();
+        for b in first..part.end().div_ceil(BLOCK) {
+            let block = block(b);
+            for tap in 0..matrix.channels {
+                let to = values.wrapping_add(tap * plan.row + (b - first) * BLOCK);
+                let row = L::weights(L::X::weights(&block, 0, tap));
+                // SAFETY: a row has room for the blocks of a part. `run` has looked that
+                // there are weights.
+                unsafe {
+                    to.cast::<[L::X; BLOCK]>()
+                        .write(row.unwrap_or([L::X::default(); BLOCK]))
+                };
+            }
+        }
+        let row = |copy: usize| {
+            let at = part.first % BLOCK + copy % blocks * BLOCK;
+            values.wrapping_add(at).cast_const()
+        };
+        (core::array::from_fn(row), plan.row)
+    }
+
     /// What is known of a band of the strip.
     fn entry(&self, band: usize) -> Entry {
         let table: *mut usize = self.scratch.wrapping_add(self.plan.table).cast();
         Entry(table.wrapping_add(band * (Entry::HEAD + self.plan.rows)))
     }
 
-    /// Looks up where the strip's lines are.
-    fn point(&self, strip: usize) {
+    /// Looks up where the lines of a strip's bands are; tells how many bands there are.
+    fn point(&self, strip: Range<usize>) -> usize {
         let (plan, rows) = (self.plan, &self.problem.rows);
         let shape = rows.shape();
         let [height, width] = shape.output;
-        for i in 0..plan.strip {
-            let band = strip * plan.strip + i;
-            let (image, y) = (band / plan.bands, band % plan.bands * plan.lines);
-            let there = image < shape.batch;
+        let (mut line, mut count) = (strip.start, 0);
+        // Bands side by side are read together, those that are not there too.
+        for band in 0.. {
+            let there = line < strip.end;
+            if !there && band % COPIES == 0 {
+                break;
+            }
+            count += usize::from(there);
+            let (image, y) = (line / height, line % height);
+            let lines = plan.lines.min(strip.end - line).min(height - y);
             // SAFETY, to the end: the plan has room for the entries of a strip.
-            let entry = self.entry(i);
-            let lines = if there { plan.lines.min(height - y) } else { 0 };
-            let to = (image * height + y) * width * plan.parts.channels;
-            unsafe { entry.put(lines, if there { to } else { 0 }) };
+            let entry = self.entry(band);
+            unsafe { entry.put(lines, line * width * plan.parts.channels) };
             for row in 0..plan.rows {
                 let from = rows.line([image, y, 0], row).filter(|from| {
                     let end = from + shape.input[1] * shape.in_channels;
                     there && end <= self.x.len()
                 });
                 unsafe { entry.put_input(row, from) };
+                // Lines that are not under the strip are often in another core's cache,
+                // and parts of them are read one after another, each time from there.
+                let (at, pad) = (row * shape.dilation[0], shape.pad[0]);
+                let above = line == strip.start && at < pad;
+                let below = line + lines == strip.end && at >= pad + lines * shape.stride[0];
+                if let Some(from) = from.filter(|_| plan.tasks > 1 && (above || below)) {
+                    fetch(&self.x[from..][..shape.input[1] * shape.in_channels]);
+                }
             }
+            line += lines;
         }
+        count
     }
 
     /// A part of a strip.
     ///
     /// # Safety
     ///
-    /// As for [`run`](Self::run), with the strip's lines looked up.
-    unsafe fn part(&self, strip: usize, p: usize) {
+    /// As for [`run`](Self::run), with so many bands looked up.
+    unsafe fn part(&self, bands: usize, p: usize) {
         let (plan, shape) = (self.plan, self.problem.rows.shape());
         let part = plan.parts.get(p);
         let copies = L::CHANNELS / part.width;
@@ -405,7 +437,6 @@ impl<L: Lanes> Task<'_, L> {
             copies,
             places: [Place::default(); LINES],
             lines: plan.lines,
-            most: plan.lines,
             channels: plan.parts.channels,
             largest: largest(&self.problem.size),
             positions: shape.output[1],
@@ -420,8 +451,6 @@ impl<L: Lanes> Task<'_, L> {
             start,
             weights: start.wrapping_add(start_len::<L>()),
         };
-        let bands = (plan.strips * plan.strip).min(plan.bands * shape.batch);
-        let bands = plan.strip.min(bands - strip * plan.strip);
         for first in (0..bands).step_by(copies) {
             walk.places = self.places(first, copies, &part);
             // Where no band has its last line.
@@ -475,51 +504,12 @@ impl<L: Lanes> Task<'_, L> {
     }
 }
 
-/// What is known of a band: how many output lines it has, where the first one
-/// begins, and where each input line begins.
-struct Entry(*mut usize);
-
-impl Entry {
-    /// Words in front of the input lines.
-    const HEAD: usize = 2;
-
-    /// # Safety
-    ///
-    /// There is such an entry, here and below, and it was written.
-    unsafe fn get(&self) -> (usize, usize) {
-        // SAFETY: the caller's promise, here and below.
-        unsafe { (self.0.read(), self.0.wrapping_add(1).read()) }
-    }
-
-    /// # Safety
-    ///
-    /// As for [`get`](Self::get).
-    unsafe fn input(&self, row: usize) -> Option<usize> {
-        // SAFETY: as above.
-        let from = unsafe { self.0.wrapping_add(Self::HEAD + row).read() };
-        (from != OUTSIDE).then_some(from)
-    }
-
-    /// # Safety
-    ///
-    /// There is room for the entry, here and below.
-    unsafe fn put(&self, lines: usize, to: usize) {
-        // SAFETY: as above.
-        unsafe {
-            self.0.write(lines);
-            self.0.wrapping_add(1).write(to);
-        }
-    }
-
-    /// # Safety
-    ///
-    /// As for [`put`](Self::put).
-    unsafe fn put_input(&self, row: usize, from: Option<usize>) {
-        // SAFETY: as above.
-        unsafe {
-            self.0
-                .wrapping_add(Self::HEAD + row)
-                .write(from.unwrap_or(OUTSIDE));
-        }
+/// Begins to bring what is read soon into the first-level cache.
+pub(super) fn fetch<X>(x: &[X]) {
+    const LINE: usize = 64;
+    let bytes: *const i8 = x.as_ptr().cast();
+    for at in (0..size_of_val(x)).step_by(LINE) {
+        // SAFETY: the address is that of a byte of `x`; prefetching reads nothing.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(bytes.add(at)) };
     }
 }

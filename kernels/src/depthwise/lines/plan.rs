@@ -3,8 +3,9 @@
 use super::{COPIES, Entry, LINES, Lanes, Source, start_len};
 use crate::conv2d::Conv2dShape;
 use crate::layout::BLOCK;
-use crate::par::{SCRATCH_ALIGN, tasks_for};
+use crate::par::{SCRATCH_ALIGN, share, tasks_for};
 use crate::product::Size;
+use core::ops::Range;
 
 /// Positions of a strip, roughly: what the epilogue's preparations serve.
 const STRIP: usize = 256;
@@ -77,11 +78,10 @@ impl Parts {
 /// How a convolution runs, and where the parts of scratch begin.
 pub(super) struct Plan {
     pub(super) parts: Parts,
-    /// Output lines of a band, bands of an image, and bands of a strip.
+    /// Output lines of a band, of a strip, and of all images together.
     pub(super) lines: usize,
-    pub(super) bands: usize,
-    pub(super) strip: usize,
-    pub(super) strips: usize,
+    strip: usize,
+    all: usize,
     /// Input lines under a band, and their groups.
     pub(super) rows: usize,
     pub(super) groups: usize,
@@ -101,7 +101,9 @@ pub(super) struct Plan {
     pub(super) table: usize,
     pub(super) sources: usize,
     pub(super) task: usize,
+    /// Tasks, and how many of them share the same lines.
     pub(super) tasks: usize,
+    by_parts: usize,
 }
 
 /// Appends a part of `count * each` bytes to scratch; tells where it begins.
@@ -129,12 +131,14 @@ impl Plan {
         let rows = height + (lines - 1) * shape.stride[0];
         let groups = rows.div_ceil(L::TAPS);
         let window = (width - 1).checked_mul(shape.dilation[1])?.checked_add(1)?;
-        let bands = shape.output[0].div_ceil(lines);
-        let all = bands.checked_mul(shape.batch)?;
+        let all = shape.output[0].checked_mul(shape.batch)?;
         let positions = lines.saturating_mul(shape.output[1]);
-        let strip = (STRIP / positions.max(1)).next_multiple_of(COPIES);
-        let strip = strip.clamp(COPIES, all.next_multiple_of(COPIES).max(COPIES));
-        let strips = all.div_ceil(strip);
+        let bands = (STRIP / positions.max(1)).next_multiple_of(COPIES);
+        let strip = bands.max(COPIES) * lines;
+        // Whose lines are alike in number to other layers' shares has its input in its
+        // core's cache. The parts are split where there are few lines.
+        let by_lines = tasks_for(threads, all);
+        let by_parts = tasks_for(threads / by_lines, parts.count());
         let column = groups.checked_mul(L::GROUP)?;
         // As many as the budget allows, of like size for all runs of a line.
         let fitting = (COLUMNS_BUDGET / column).saturating_sub(window) / shape.stride[1] + 1;
@@ -158,14 +162,15 @@ impl Plan {
         let expanded = part(&mut task, parts.count(), weights)?;
         let done = part(&mut task, parts.count(), size_of::<bool>())?;
         let entry = rows.checked_add(Entry::HEAD)?;
-        let table = part(&mut task, strip, entry.checked_mul(size_of::<usize>())?)?;
+        // A band has one line at least.
+        let bands = strip.min(all).checked_next_multiple_of(COPIES)?;
+        let table = part(&mut task, bands, entry.checked_mul(size_of::<usize>())?)?;
         let sources = part(&mut task, rows, size_of::<Source<L::X>>())?;
         Some(Plan {
             parts,
             lines,
-            bands,
             strip,
-            strips,
+            all,
             rows,
             groups,
             run,
@@ -178,8 +183,30 @@ impl Plan {
             table,
             sources,
             task,
-            tasks: tasks_for(threads, strips.saturating_mul(parts.count())),
+            by_parts,
+            tasks: by_lines * by_parts,
         })
+    }
+
+    /// The output lines of a task's share, counted over all images, and its parts.
+    fn share(&self, task: usize) -> (Range<usize>, Range<usize>) {
+        let by_lines = self.tasks / self.by_parts;
+        (
+            share(self.all, by_lines, task / self.by_parts),
+            share(self.parts.count(), self.by_parts, task % self.by_parts),
+        )
+    }
+
+    /// How many strips the share of a task has.
+    pub(super) fn strips(&self, task: usize) -> usize {
+        self.share(task).0.len().div_ceil(self.strip)
+    }
+
+    /// The lines of a strip of a task's share, and the share's parts.
+    pub(super) fn strip(&self, task: usize, strip: usize) -> (Range<usize>, Range<usize>) {
+        let (lines, parts) = self.share(task);
+        let start = lines.start + strip * self.strip;
+        (start..lines.end.min(start + self.strip), parts)
     }
 }
 

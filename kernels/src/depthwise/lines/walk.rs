@@ -49,11 +49,9 @@ pub(crate) struct Walk<X> {
     pub(crate) sources: *const Source<X>,
     pub(crate) rows: usize,
     pub(crate) copies: usize,
-    /// Of each line of the band, how many there are, and the most that bands of this
-    /// convolution have.
+    /// Of each line of the band, and how many there are.
     pub(crate) places: [Place; LINES],
     pub(crate) lines: usize,
-    pub(crate) most: usize,
     /// Elements from a position's outputs to the next one's.
     pub(crate) channels: usize,
     /// No integer sum is larger in magnitude.

@@ -5,7 +5,7 @@ use super::stage::{self, Form, Input};
 use super::{decoded, stream, tile};
 use crate::conv2d::Conv2dShape;
 use crate::layout::BLOCK;
-use crate::par::{SCRATCH_ALIGN, Shared, each_once, share, tasks_for};
+use crate::par::{SCRATCH_ALIGN, TaskScratch, each_once, share, tasks_for};
 use crate::product::{Problem, Rows, Size};
 use crate::{Codec, Ctx};
 use core::ops::Range;
@@ -72,11 +72,8 @@ impl Plan {
             Form::Lines | Form::Windows => {
                 (shape.output[0], shape.batch.checked_mul(shape.output[0])?)
             }
-            // A line is a pair of tiles.
-            Form::Direct | Form::Rows => {
-                let lines = size.rows.div_ceil(ROWS);
-                (lines, lines)
-            }
+            // A line is a row.
+            Form::Direct | Form::Rows => (size.rows, size.rows),
         };
         let panel = runs.bytes()?;
         let most = if panel <= PANEL_SMALL {
@@ -93,19 +90,27 @@ impl Plan {
             && size.matrix.channels.is_multiple_of(CHUNK)
             && panel > budget;
         let units = size.matrix.groups * size.matrix.blocks();
-        let (tasks, by_units) = Self::split(size, threads, lines);
-        // As many strips as that takes, but of like size.
+        let (tasks, by_units) = Self::split(size, &shape, form, &runs, threads, lines)?;
+        // As many strips as that takes, but of like size, of whole tiles where rows are
+        // lines.
+        let unit = match form {
+            Form::Lines | Form::Windows => 1,
+            Form::Direct | Form::Rows => ROWS,
+        };
         let most = if by_units {
             image_lines
         } else {
             lines.div_ceil(tasks).min(image_lines)
         };
+        let most = most.div_ceil(unit);
+        let lines_of = |strips: usize| most.div_ceil(strips).checked_mul(unit);
+        let staged = |strips: usize| form.bytes(&shape, &runs, lines_of(strips)?);
         let mut strips = 1;
-        let staged = |strips: usize| form.bytes(&shape, &runs, most.div_ceil(strips));
-        while strips < most && staged(strips)? > STAGE_BUDGET {
+        // Of what is read directly the same is staged for any strip.
+        while form != Form::Direct && strips < most && staged(strips)? > STAGE_BUDGET {
             strips += 1;
         }
-        let strip = most.div_ceil(strips);
+        let strip = lines_of(strips)?;
 
         let mut end = staged(strips).filter(|len| *len <= STAGE_MOST)?;
         let mut part = |len: usize| {
@@ -142,24 +147,51 @@ impl Plan {
         self.task.checked_mul(self.tasks)
     }
 
-    /// Number of tasks, and whether they differ in units rather than in lines.
-    /// Whoever has some of the units stages all of the input; whoever has some
-    /// of the lines decodes all weights.
-    fn split(size: &Size, threads: usize, lines: usize) -> (usize, bool) {
+    /// Number of tasks, and whether they differ in units rather than in lines: what
+    /// takes the slowest task less, by these costs, in halves of a tile's product as it
+    /// runs.
+    ///
+    /// - Whoever has some of the lines decodes all weights, a tile of them in the time
+    ///   of two products.
+    /// - Whoever has some of the units stages all of the input, and shares the lines of
+    ///   the caches of input and output with other cores: a kilobyte that another core
+    ///   has takes as long as a dozen products.
+    fn split(
+        size: &Size,
+        shape: &Conv2dShape,
+        form: Form,
+        runs: &Runs,
+        threads: usize,
+        lines: usize,
+    ) -> Option<(usize, bool)> {
+        const PRODUCT: u128 = 2;
+        const DECODE: u128 = 4;
+        const STAGE: u128 = 4;
+        const TRAVEL: u128 = 24;
         let units = size.matrix.groups * size.matrix.blocks();
         let by_units = tasks_for(threads, units.div_ceil(2));
         let by_lines = tasks_for(threads, lines);
-        // A block costs a tile's rows to decode; a tile's rows cost a block to stage.
-        let tiles = size.rows.div_ceil(TILE);
-        let cost =
-            |units: usize, tiles: usize| units as u128 * tiles as u128 + (units + tiles) as u128;
-        let units_cost = cost(units.div_ceil(2).div_ceil(by_units) * 2, tiles);
-        let lines_cost = cost(units, lines.div_ceil(by_lines) * tiles.div_ceil(lines));
-        if units_cost < lines_cost {
+        let input = (shape.input_len()? / TILE_BYTES) as u128;
+        let output = (size.rows * size.outputs() / TILE_BYTES) as u128;
+        let cost = |units: usize, of: usize| {
+            let share = lines.div_ceil(of);
+            let tiles = form.rows(shape, share)?.div_ceil(TILE) as u128;
+            let weights = units as u128 * runs.chunks() as u128;
+            let staged = input * share as u128 / lines as u128;
+            Some(weights * (PRODUCT * tiles + DECODE) + STAGE * staged)
+        };
+        let units_cost = cost(units.div_ceil(2).div_ceil(by_units) * 2, 1)?;
+        let travel = if by_units > 1 {
+            TRAVEL * (input + output)
+        } else {
+            0
+        };
+        let lines_cost = cost(units, by_lines)?;
+        Some(if units_cost + travel < lines_cost {
             (by_units, true)
         } else {
             (by_lines, false)
-        }
+        })
     }
 
     /// Units and lines of a task.
@@ -187,15 +219,13 @@ pub(super) unsafe fn run<R: Rows>(
     plan: &Plan,
     x: &[i8],
 ) {
-    let scratch = Shared::new(&mut *ctx.scratch);
+    let scratch = TaskScratch::new(&mut *ctx.scratch, ctx.par.threads(), plan.task);
     each_once(ctx.par, plan.tasks, &|i| {
         // SAFETY: every task has a range of its own, and `each_once` runs a task
         // no more than once.
-        let scratch = unsafe { scratch.part(i * plan.task..(i + 1) * plan.task) };
-        let aligned = scratch.as_ptr().addr().is_multiple_of(SCRATCH_ALIGN);
-        if scratch.len() < plan.task || !aligned {
+        let Some(scratch) = (unsafe { scratch.part(i) }) else {
             return;
-        }
+        };
         // SAFETY: the caller's promise; scratch is the plan's.
         unsafe { task(problem, plan, x, scratch, i) };
     });
@@ -242,7 +272,6 @@ unsafe fn task<R: Rows>(
                 shape: &plan.shape,
                 channel: group * size.matrix.channels,
                 channels: size.matrix.channels,
-                all_rows: size.rows,
                 image,
                 lines: line - image * plan.image_lines..end - image * plan.image_lines,
             };

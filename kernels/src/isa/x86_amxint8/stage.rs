@@ -127,6 +127,17 @@ impl Form {
         }
     }
 
+    /// Rows that so many lines have, those that are no output's included; `None` where
+    /// that overflows.
+    pub(super) fn rows(self, shape: &Conv2dShape, lines: usize) -> Option<usize> {
+        let width = match self {
+            Form::Direct | Form::Rows => 1,
+            Form::Windows => shape.output[1],
+            Form::Lines => Padded::new(shape, lines)?.width / shape.stride[1],
+        };
+        lines.checked_mul(width)
+    }
+
     /// Bytes that a strip of so many lines takes; `None` where that overflows.
     pub(super) fn bytes(self, shape: &Conv2dShape, runs: &Runs, lines: usize) -> Option<usize> {
         let row = self.row_len(runs);
@@ -134,7 +145,7 @@ impl Form {
             // A copy ends up to a chunk further on.
             Form::Direct => row.checked_mul(ROWS)?.checked_add(CHUNK),
             Form::Rows => lines
-                .checked_mul(ROWS)?
+                .checked_next_multiple_of(ROWS)?
                 .checked_mul(row)?
                 .checked_add(CHUNK),
             Form::Windows => lines
@@ -194,10 +205,8 @@ pub(super) struct Input<'a> {
     /// First channel of the group, and how many it has.
     pub(super) channel: usize,
     pub(super) channels: usize,
-    /// Output rows over the whole batch.
-    pub(super) all_rows: usize,
     pub(super) image: usize,
-    /// Lines of the image.
+    /// Lines of the image; rows where those are lines.
     pub(super) lines: Range<usize>,
 }
 
@@ -269,7 +278,7 @@ pub(super) fn stage(
             }
         }
         Form::Rows | Form::Direct => {
-            let rows = from * ROWS..(end * ROWS).min(input.all_rows);
+            let rows = from..end;
             let copied = match form {
                 Form::Direct => rows.start + rows.len() / ROWS * ROWS..rows.end,
                 _ => rows.clone(),
