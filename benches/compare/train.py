@@ -42,12 +42,14 @@ def run(args):
             twin = args.output / f"{model}-f32-s{seed}"
             lr = [[], []] if args.lr is None else [["--lr", str(args.lr)], ["--lr", str(args.lr / 2)]]
             train(args, twin, *common, "--weights", "f32", *lr[0])
-            share = [] if args.distil_share is None else ["--distil-share", args.distil_share]
+            learn = [] if args.distil_share is None else ["--distil-share", args.distil_share]
+            if args.teacher:
+                learn += ["--teacher", args.teacher]
             for variant in args.variants:
                 weights, activations = variant.split("-")
                 folder = args.output / f"{model}-{variant}-s{seed}"
                 train(args, folder, *common, "--weights", weights, "--activations", activations,
-                      "--distil", twin / "checkpoint.safetensors", *lr[1], *share)
+                      "--distil", twin / "checkpoint.safetensors", *lr[1], *learn)
 
 
 def results(args):
@@ -89,6 +91,8 @@ def main():
     parser.add_argument("--epochs", type=int, default=16)
     parser.add_argument("--lr", type=float, help="learning rate of the twins, twice that of the ternary networks (default: ternc's)")
     parser.add_argument("--distil-share", help="share of the twin's answers in the loss (default: ternc's)")
+    parser.add_argument("--teacher", type=pathlib.Path, metavar="CHECKPOINT",
+                        help="another network that the ternary ones learn from, in place of their twins")
     parser.add_argument("--device", choices=["cpu", "gpu"], default="cpu")
     parser.add_argument("--bin", type=pathlib.Path, default=ROOT / "target" / "release", metavar="DIR")
     parser.add_argument("--record", type=pathlib.Path, metavar="FILE", help="write the table and FILE's .json twin, and train nothing")

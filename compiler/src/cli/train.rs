@@ -48,7 +48,7 @@ pub struct Args {
     /// A checkpoint to begin with and, unless there is a --teacher, to learn from
     #[arg(long, value_name = "CHECKPOINT", conflicts_with = "from_scratch")]
     distil: Option<PathBuf>,
-    /// A checkpoint to learn from, of any architecture for the same images
+    /// A checkpoint to learn from, of any architecture for the same images and classes
     #[arg(long, value_name = "CHECKPOINT")]
     teacher: Option<PathBuf>,
     /// Share of that network's answers in the loss; 0: learn from labels alone [default: 0.7, or

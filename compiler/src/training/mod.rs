@@ -220,7 +220,7 @@ fn teacher(
     let teacher = theirs.network()?;
     ensure!(
         (teacher.input(), teacher.classes()) == (network.input(), network.classes()),
-        "{} takes images of {:?} and tells {} classes, {} takes {:?} and tells {}: both must be the same",
+        "{} takes images of {:?} and has {} classes, {} takes {:?} and has {}: a teacher must have the same",
         theirs.model,
         teacher.input(),
         teacher.classes(),

@@ -160,6 +160,44 @@ fn a_ternary_network_learns_from_a_twin_that_is_trained_first() {
 }
 
 #[test]
+fn a_network_learns_from_a_teacher_of_another_architecture() {
+    let folder = tempfile::tempdir().unwrap();
+    let train = |name: &str, config: &Config| {
+        let dir = folder.path().join(name);
+        run(config, &dir, &After(Cell::new(NEVER))).map(|_| dir)
+    };
+    let mut config = config(Weights::N34, Activations::I8);
+    config.training.as_mut().unwrap().epochs = 1;
+    let alone = train("alone", &config).unwrap();
+
+    let mut teacher = config.clone();
+    teacher.model = "resnet8".into();
+    teacher.network = Some(crate::zoo::Config {
+        width: 0.25,
+        channels: 1,
+        image_size: 8,
+        classes: 10,
+    });
+    let resnet = train("resnet", &teacher).unwrap();
+    config.teacher = Some(resnet.join(CHECKPOINT));
+    let taught = train("taught", &config).unwrap();
+    assert_ne!(losses(&alone), losses(&taught));
+    assert!(page(&taught).contains("labels and") && page(&taught).contains("resnet"));
+    // The same once more: what it is taught is the same.
+    assert_eq!(losses(&taught), losses(&train("again", &config).unwrap()));
+
+    teacher.network.as_mut().unwrap().image_size = 16;
+    let wide = train("wide", &teacher).unwrap();
+    config.teacher = Some(wide.join(CHECKPOINT));
+    let error = format!("{:#}", train("refused", &config).unwrap_err());
+    let (theirs, own) = (
+        "resnet8 takes images of [1, 16, 16]",
+        "tiny takes [1, 8, 8]",
+    );
+    assert!(error.contains(theirs) && error.contains(own), "{error}");
+}
+
+#[test]
 fn what_is_wrong_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path().join("t");
