@@ -234,6 +234,24 @@ fn an_image_gives_labels() {
     let top = succeed(&["run", &tern, "--image", png]);
     let first = top.lines().nth(2).unwrap();
     assert!(first.trim_end().ends_with('7'), "{top}");
+
+    // Pixels are taken as the file says, unless the command says otherwise.
+    let run = |tern: &str, options: &[&str]| {
+        let words = ["run", tern, "--image", png];
+        succeed(&[&words[..], options].concat())
+    };
+    let normalised = files.compile(&["--mean", "0.25", "--std", "0.5"]);
+    let told = run(&normalised, &[]);
+    assert_ne!(told, top);
+    let plain = run(&normalised, &["--mean", "0", "--std", "1"]);
+    assert_eq!(plain, top);
+    let out = files.text("digits.onnx");
+    for wrong in [["--std", "0"], ["--mean", "inf"]] {
+        refuse(
+            &[&["compile", &out, "-o", &files.text("no.tern")][..], &wrong].concat(),
+            &["--mean and --std"],
+        );
+    }
 }
 
 #[test]

@@ -39,8 +39,8 @@ pub struct CompileOptions {
     pub max_file: Option<u64>,
     /// Whether to store golden inputs and outputs.
     pub golden: bool,
-    /// Class labels, one a line; in place of the ONNX file's own metadata.
-    pub labels: Option<String>,
+    /// Metadata, by key; in place of the ONNX file's own.
+    pub metadata: BTreeMap<String, String>,
 }
 
 impl Default for CompileOptions {
@@ -55,7 +55,7 @@ impl Default for CompileOptions {
             max_arena: None,
             max_file: None,
             golden: true,
-            labels: None,
+            metadata: BTreeMap::new(),
         }
     }
 }
@@ -310,6 +310,7 @@ fn file_metadata(
     options: &CompileOptions,
 ) -> BTreeMap<String, String> {
     let mut metadata = graph.metadata.clone();
+    metadata.extend(options.metadata.clone());
     metadata
         .entry(keys::NAME.into())
         .or_insert_with(|| name.to_owned());
@@ -324,9 +325,6 @@ fn file_metadata(
         .map(|&n| graph.nodes[n].name.as_str())
         .collect();
     metadata.insert(keys::OP_NAMES.into(), names.join("\n").replace('\r', " "));
-    if let Some(labels) = &options.labels {
-        metadata.insert(keys::LABELS.into(), labels.trim_end().to_owned());
-    }
     metadata
 }
 

@@ -19,12 +19,14 @@ pub fn load(path: &Path, shape: &[usize], mean: &[f32], std: &[f32]) -> Result<V
         match v.len() {
             1 => Ok(vec![v[0]; channels]),
             n if n == channels => Ok(v.to_vec()),
-            n => bail!("--{name}: {n} values for {channels} channels; give one, or one a channel"),
+            n => bail!(
+                "--{name}, or the model's own: {n} values for {channels} channels; give one, or one a channel"
+            ),
         }
     };
     let (mean, std) = (per_channel("mean", mean)?, per_channel("std", std)?);
     if std.contains(&0.0) {
-        bail!("--std must not be 0");
+        bail!("--std, or the model's own, must not be 0");
     }
     let pixels = picture::read(path, [channels, height, width])?;
     let value = |y: usize, x: usize, c: usize| {

@@ -1,13 +1,15 @@
 //! `ternc run`: one inference on files.
 
 use super::{model_file, npy, picture};
+use crate::data;
 use crate::host::Host;
 use crate::text_table as table;
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 use std::io::Write;
 use std::path::PathBuf;
-use ternrt::DType;
+use ternrt::format::metadata::key as keys;
+use ternrt::{DType, Model};
 
 /// Run a .tern model on NumPy files or on an image
 #[derive(clap::Args)]
@@ -23,17 +25,18 @@ pub struct Args {
     /// A JPEG or PNG as the only input; prints the five highest outputs
     #[arg(long, value_name = "FILE", conflicts_with = "inputs")]
     image: Option<PathBuf>,
-    /// Subtracted from pixels in 0..1: one value, or one a channel
+    /// Subtracted from pixels in 0..1: one value, or one a channel [default: what the model's file
+    /// says, or 0]
     #[arg(
         long,
         value_name = "M,..",
         value_delimiter = ',',
-        default_value = "0",
         allow_hyphen_values = true
     )]
     mean: Vec<f32>,
-    /// Divides pixels after the mean was subtracted: one value, or one a channel
-    #[arg(long, value_name = "S,..", value_delimiter = ',', default_value = "1")]
+    /// Divides pixels after the mean was subtracted: one value, or one a channel [default: what the
+    /// model's file says, or 1]
+    #[arg(long, value_name = "S,..", value_delimiter = ',')]
     std: Vec<f32>,
     /// What computes
     #[arg(long, value_enum, default_value_t = Backend::Cpu)]
@@ -87,7 +90,11 @@ pub(super) fn run(args: Args) -> Result<()> {
                 info.dtype.name()
             );
         }
-        let pixels = picture::load(image, info.dims(), &args.mean, &args.std)?;
+        let (mean, std) = (
+            normalisation(&model, &args.mean, keys::INPUT_MEAN, 0.0)?,
+            normalisation(&model, &args.std, keys::INPUT_STD, 1.0)?,
+        );
+        let pixels = picture::load(image, info.dims(), &mean, &std)?;
         session.input_f32_mut(0)?.copy_from_slice(&pixels);
         filled[0] = true;
     }
@@ -131,7 +138,7 @@ pub(super) fn run(args: Args) -> Result<()> {
     }
     if args.image.is_some() {
         let labels: Vec<&str> = model
-            .metadata("labels")
+            .metadata(keys::LABELS)
             .map(|l| l.lines().collect())
             .unwrap_or_default();
         let info = model
@@ -149,6 +156,17 @@ pub(super) fn run(args: Args) -> Result<()> {
         write!(out, "{}", top(session.output_f32(0)?, &labels, 5))?;
     }
     Ok(())
+}
+
+/// The numbers that were given, that the file states, or that change nothing.
+fn normalisation(model: &Model, given: &[f32], key: &str, neutral: f32) -> Result<Vec<f32>> {
+    match model.metadata(key) {
+        _ if !given.is_empty() => Ok(given.to_vec()),
+        Some(text) => data::numbers_of(text).with_context(|| {
+            format!("the model's file says {key} = {text:?}, which are no numbers: give --mean and --std")
+        }),
+        None => Ok(vec![neutral]),
+    }
 }
 
 /// The `n` highest scores with their labels.

@@ -372,7 +372,7 @@ pub fn names() -> String {
 }
 
 /// What all images of a set share.
-pub(super) fn info(entry: &Entry, split: Split) -> Info {
+pub(crate) fn info(entry: &Entry, split: Split) -> Info {
     Info {
         name: entry.name.into(),
         split,

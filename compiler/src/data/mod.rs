@@ -22,8 +22,22 @@ mod digits;
 mod idx;
 
 use anyhow::{Context, Result, ensure};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use ternrt::format::metadata::key as keys;
+
+/// Numbers as `input_mean` and `input_std` in a model's metadata.
+pub fn numbers(of: &[f32]) -> String {
+    let texts: Vec<String> = of.iter().map(f32::to_string).collect();
+    texts.join(",")
+}
+
+/// The numbers of such a text; `None` where it is none.
+pub fn numbers_of(text: &str) -> Option<Vec<f32>> {
+    let finite = |word: &str| word.trim().parse::<f32>().ok().filter(|v| v.is_finite());
+    text.split(',').map(finite).collect()
+}
 
 /// Which part of a data set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -71,6 +85,19 @@ impl Info {
     /// Bytes of an image.
     pub fn pixels(&self) -> usize {
         self.shape.iter().product()
+    }
+
+    /// What a model's file says of such images, by the keys of its metadata.
+    pub fn metadata(&self) -> BTreeMap<String, String> {
+        let class = |name: &String| name.replace(['\n', '\r'], " ");
+        let classes: Vec<String> = self.classes.iter().map(class).collect();
+        [
+            (keys::LABELS, classes.join("\n")),
+            (keys::INPUT_MEAN, numbers(&self.mean)),
+            (keys::INPUT_STD, numbers(&self.std)),
+        ]
+        .map(|(key, text)| (key.to_owned(), text))
+        .into()
     }
 
     /// What a network is given for an image: `(pixel / 255 - mean) / std`, by channel.

@@ -89,7 +89,7 @@ fn an_arena_over_budget_names_the_peak() {
 #[test]
 fn the_file_says_what_it_is() {
     let options = CompileOptions {
-        labels: Some("cat\ndog\n".into()),
+        metadata: [(keys::LABELS.into(), "cat\ndog".into())].into(),
         activations: ActivationMode::I8,
         ..CompileOptions::default()
     };

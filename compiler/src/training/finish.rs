@@ -36,8 +36,8 @@ pub struct Finished {
     pub widest_disagreement: f32,
 }
 
-/// Compiles a network with its parameters (as trained: dense) and clips. `labels` are
-/// the classes' names, if they are known: `ternc run --image` prints them.
+/// Compiles a network with its parameters (as trained: dense) and clips. `metadata`
+/// goes into the file.
 ///
 /// # Errors
 /// A parameter or a clip that is missing.
@@ -46,7 +46,7 @@ pub fn compile(
     policy: &Policy,
     tensors: &Tensors,
     input_clip: f32,
-    labels: &[String],
+    metadata: &BTreeMap<String, String>,
 ) -> Result<Vec<u8>> {
     let mut tensors = tensors.clone();
     quantise_weights(network, policy, &mut tensors)?;
@@ -57,7 +57,7 @@ pub fn compile(
             Activations::I8 => ActivationMode::I8,
             Activations::I7 => ActivationMode::I7,
         },
-        labels: (!labels.is_empty()).then(|| one_a_line(labels)),
+        metadata: metadata.clone(),
         ..CompileOptions::default()
     };
     if policy.activations != Activations::F32 {
@@ -79,12 +79,6 @@ pub fn compile(
     Ok(compile_graph(graph, network.name(), &options, &Silent)?.bytes)
 }
 
-/// Names of classes as `labels` in files' metadata.
-pub fn one_a_line(labels: &[String]) -> String {
-    let line = |label: &String| label.replace(['\n', '\r'], " ");
-    labels.iter().map(line).collect::<Vec<_>>().join("\n")
-}
-
 pub(super) fn finish(
     config: &Config,
     dir: &Path,
@@ -94,8 +88,8 @@ pub(super) fn finish(
     test: &dyn Dataset,
 ) -> Result<Finished> {
     let images = super::images(test)?;
-    let labels = &test.info().classes;
-    let bytes = compile(network, policy, state, images.largest(), labels)?;
+    let metadata = test.info().metadata();
+    let bytes = compile(network, policy, state, images.largest(), &metadata)?;
     let model = dir.join("model.tern");
     let predictions = evaluate::evaluate(&bytes, test, &evaluate::Options::default(), &Silent)?;
     // A GPU may multiply with fewer bits than the runtime: the processor does not.

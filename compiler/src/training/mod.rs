@@ -12,7 +12,7 @@ mod finish;
 mod log;
 
 pub use config::{Config, Device};
-pub use finish::{Finished, compile, one_a_line};
+pub use finish::{Finished, compile};
 
 use crate::data::{self, Dataset, Split};
 use crate::emit::write_atomically;
@@ -23,7 +23,6 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use tern_network::Network;
 use tern_train::{Checkpoint, Cpu, Engine, Images, Policy, Step, Trainer, Weights};
-use ternrt::format::metadata::key as keys;
 
 /// Name of the checkpoint in a training's folder.
 pub const CHECKPOINT: &str = "checkpoint.safetensors";
@@ -115,8 +114,7 @@ fn stage(config: &Config, dir: &Path, twin: Option<&Path>, watch: &dyn Watch) ->
         log.flush()?;
         let mut checkpoint = trainer.checkpoint()?;
         checkpoint.metadata.extend(config.metadata()?);
-        let labels = one_a_line(&train.info().classes);
-        checkpoint.metadata.insert(keys::LABELS.into(), labels);
+        checkpoint.metadata.extend(train.info().metadata());
         checkpoint.save(&path)?;
         page(None)
     };

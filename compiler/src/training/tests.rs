@@ -88,10 +88,15 @@ fn one_zero_in_four_is_trained_and_compiled() {
         let codecs = |codec| model.tensors().filter(|t| t.codec == codec).count();
         assert_eq!(codecs(ternrt::Codec::N34), 2);
         assert_eq!(codecs(ternrt::Codec::T2), 0);
-        let labels = "0\n1\n2\n3\n4\n5\n6\n7\n8\n9";
-        assert_eq!(model.metadata("labels"), Some(labels));
         let checkpoint = Checkpoint::load(&dir.join(CHECKPOINT)).unwrap();
-        assert_eq!(checkpoint.metadata[keys::LABELS], labels);
+        for (key, text) in [
+            ("labels", "0\n1\n2\n3\n4\n5\n6\n7\n8\n9"),
+            ("input_mean", "0"),
+            ("input_std", "1"),
+        ] {
+            assert_eq!(model.metadata(key), Some(text));
+            assert_eq!(checkpoint.metadata[key], text);
+        }
     }
 }
 

@@ -6,11 +6,10 @@
 //! nothing outside of training.
 
 use crate::import::network::{INPUT, OUTPUT};
-use crate::training::one_a_line;
 use anyhow::{Context, Result, ensure};
 use prost::Message;
+use std::collections::BTreeMap;
 use tern_network::{Layer, Network, Node};
-use ternrt::format::metadata::key;
 use tract_onnx::pb::attribute_proto::AttributeType;
 use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::tensor_shape_proto::{Dimension, dimension};
@@ -25,15 +24,14 @@ const IR_VERSION: i64 = 8;
 /// The largest file that protocol buffers allow.
 const LIMIT: usize = i32::MAX as usize;
 
-/// Encodes the model. `labels` are the classes' names, if they are known, and stand in
-/// its metadata as `labels`, one a line. `parameter` gives the elements of a parameter
-/// by its name, in PyTorch's order.
+/// Encodes the model with this metadata. `parameter` gives the elements of a parameter by
+/// its name, in PyTorch's order.
 ///
 /// # Errors
 /// A parameter that is missing or of another length; a model over 2 GiB.
 pub fn encode<'p>(
     network: &Network,
-    labels: &[String],
+    metadata: &BTreeMap<String, String>,
     parameter: impl Fn(&str) -> Option<&'p [f32]>,
 ) -> Result<Vec<u8>> {
     let mut graph = GraphProto {
@@ -102,14 +100,13 @@ pub fn encode<'p>(
         producer_name: "ternc".into(),
         producer_version: env!("CARGO_PKG_VERSION").into(),
         graph: Some(graph),
-        metadata_props: if labels.is_empty() {
-            Vec::new()
-        } else {
-            vec![StringStringEntryProto {
-                key: key::LABELS.into(),
-                value: one_a_line(labels),
-            }]
-        },
+        metadata_props: metadata
+            .iter()
+            .map(|(key, value)| StringStringEntryProto {
+                key: key.clone(),
+                value: value.clone(),
+            })
+            .collect(),
         ..ModelProto::default()
     };
     let len = model.encoded_len();
@@ -269,8 +266,8 @@ mod tests {
             let net = architecture(name, &config).unwrap();
             let tensors = parameters(&net);
             let elements = |name: &str| tensors.get(name).map(|t| t.data.as_slice());
-            let labels = ["a", "b", "c", "d", "e"].map(String::from);
-            let onnx = encode(&net, &labels, elements).unwrap();
+            let metadata = [("labels".to_owned(), "a\nb\nc\nd\ne".to_owned())].into();
+            let onnx = encode(&net, &metadata, elements).unwrap();
             let again = import_bytes(&onnx, &ImportOptions::default()).unwrap();
             assert_eq!(again.outputs[0].0, OUTPUT);
             assert_eq!(again.metadata["labels"], "a\nb\nc\nd\ne");
@@ -295,7 +292,8 @@ mod tests {
     #[test]
     fn a_missing_parameter_is_named() {
         let net = architecture("tiny", &find("tiny").unwrap().default).unwrap();
-        let error = encode(&net, &[], |_| None).unwrap_err().to_string();
+        let error = encode(&net, &BTreeMap::new(), |_| None);
+        let error = error.unwrap_err().to_string();
         assert!(error.contains("\"conv1.weight\" is missing"), "{error}");
     }
 }

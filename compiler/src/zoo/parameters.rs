@@ -1,9 +1,10 @@
 //! A network of the zoo with parameters: those of a checkpoint, or random ones.
 
 use super::{Config, architecture, find, onnx};
-use crate::data::catalogue;
+use crate::data::{Split, catalogue};
 use crate::training;
 use anyhow::{Context, Result, ensure};
+use std::collections::BTreeMap;
 use std::path::Path;
 use tern_network::{Network, NodeId};
 use tern_train::{
@@ -24,8 +25,8 @@ pub struct Filled {
     /// Parameters as they are trained, as floats, and clips.
     tensors: Tensors,
     config: training::Config,
-    /// The classes' names; none where they are not known.
-    labels: Vec<String>,
+    /// What is known of the images and classes: [`Info::metadata`](crate::data::Info::metadata).
+    about: BTreeMap<String, String>,
 }
 
 impl Filled {
@@ -41,7 +42,7 @@ impl Filled {
             network: Some(config),
             ..training::Config::default()
         };
-        Filled::new(network, tensors, config, None)
+        Filled::new(network, tensors, config, &BTreeMap::new())
     }
 
     /// A network with the parameters of a checkpoint: one of `ternc train`, or a
@@ -70,27 +71,25 @@ impl Filled {
         config.network = Some(network);
         let network = architecture(name, &network)?;
         check_parameters(&network, &checkpoint.tensors).with_context(about)?;
-        let labels = checkpoint.metadata.get(keys::LABELS);
-        Filled::new(network, checkpoint.tensors, config, labels)
+        Filled::new(network, checkpoint.tensors, config, &checkpoint.metadata)
     }
 
-    /// Checkpoints that do not tell the classes' names may still name a data set that does.
+    /// What the checkpoint's metadata does not tell of the images, the data set that it
+    /// names may.
     fn new(
         network: Network,
         tensors: Tensors,
         config: training::Config,
-        labels: Option<&String>,
+        told: &BTreeMap<String, String>,
     ) -> Result<Filled> {
         let (weights, activations) = (config.weights, config.activations);
-        let mut labels: Vec<String> = match labels {
-            Some(labels) => labels.lines().map(str::to_owned).collect(),
-            None => catalogue::find(&config.dataset)
-                .map(|e| e.classes.iter().map(|&c| c.to_owned()).collect())
-                .unwrap_or_default(),
-        };
-        if labels.len() != network.classes() {
-            labels.clear();
-        }
+        let mut about = catalogue::find(&config.dataset)
+            .map(|entry| catalogue::info(entry, Split::Test).metadata())
+            .unwrap_or_default();
+        let known = [keys::LABELS, keys::INPUT_MEAN, keys::INPUT_STD];
+        let told = told.iter().filter(|(key, _)| known.contains(&key.as_str()));
+        about.extend(told.map(|(key, text)| (key.clone(), text.clone())));
+        about.retain(|key, text| key != keys::LABELS || text.lines().count() == network.classes());
         Ok(Filled {
             policy: Policy::new(&network, weights, activations, &config.skip)?,
             network,
@@ -98,7 +97,7 @@ impl Filled {
             activations,
             tensors,
             config,
-            labels,
+            about,
         })
     }
 
@@ -109,7 +108,7 @@ impl Filled {
     pub fn onnx(&self) -> Result<Vec<u8>> {
         let mut tensors = self.tensors.clone();
         quantise_weights(&self.network, &self.policy, &mut tensors)?;
-        onnx::encode(&self.network, &self.labels, |name| {
+        onnx::encode(&self.network, &self.about, |name| {
             tensors.get(name).map(|t| t.data.as_slice())
         })
     }
@@ -132,7 +131,7 @@ impl Filled {
             &self.policy,
             &self.tensors,
             clip.unwrap_or(1.0),
-            &self.labels,
+            &self.about,
         )
     }
 
@@ -145,9 +144,7 @@ impl Filled {
         let kept = |name: &str| !name.starts_with("momentum.");
         let tensors = self.tensors.iter().filter(|(name, _)| kept(name));
         let mut metadata = self.config.metadata()?;
-        if !self.labels.is_empty() {
-            metadata.insert(keys::LABELS.into(), training::one_a_line(&self.labels));
-        }
+        metadata.extend(self.about.clone());
         Ok(Checkpoint {
             tensors: tensors.map(|(n, t)| (n.clone(), t.clone())).collect(),
             metadata,
@@ -186,17 +183,18 @@ mod tests {
         let again = Filled::load("resnet8", |sizes| sizes, &copy).unwrap();
         assert_eq!(again.tensors, filled.tensors);
         assert_eq!(again.config, filled.config);
-        assert_eq!(again.labels, filled.labels);
+        assert_eq!(again.about, filled.about);
+        assert_eq!(again.about[keys::INPUT_MEAN], "0.286");
         // A folder's classes are known by the checkpoint alone; too few are no names.
         let mut told = Checkpoint::load(&copy).unwrap();
-        let ten: Vec<String> = (0..10).map(|c| format!("class {c}")).collect();
-        for (labels, expected) in [(&ten[..], &ten[..]), (&ten[..9], &[])] {
-            let labels = training::one_a_line(labels);
-            told.metadata.insert(keys::LABELS.into(), labels);
+        for (classes, kept) in [(10, true), (9, false)] {
+            let classes: Vec<String> = (0..classes).map(|c| format!("class {c}")).collect();
+            let labels = classes.join("\n");
+            told.metadata.insert(keys::LABELS.into(), labels.clone());
             let path = dir.path().join("told.safetensors");
             told.save(&path).unwrap();
             let told = Filled::load("resnet8", |sizes| sizes, &path).unwrap();
-            assert_eq!(told.labels, expected);
+            assert_eq!(told.about.get(keys::LABELS), kept.then_some(&labels));
         }
         let same: fn(Config) -> Config = |c| c;
         let other: fn(Config) -> Config = |c| Config { classes: 9, ..c };
