@@ -264,6 +264,11 @@ impl<'a, T> Shared<'a, T> {
 
 /// Scratch of tasks that run side by side. A task's part lies in the same place in every
 /// kernel's call, as far as there is room: it is in the core's cache then, and no other's.
+#[cfg(any(
+    target_arch = "aarch64",
+    target_arch = "x86_64",
+    all(target_arch = "wasm32", target_feature = "simd128")
+))]
 pub(crate) struct TaskScratch<'a> {
     all: Shared<'a, u8>,
     /// Bytes of a task, and from one's to the next one's.
@@ -271,6 +276,11 @@ pub(crate) struct TaskScratch<'a> {
     step: usize,
 }
 
+#[cfg(any(
+    target_arch = "aarch64",
+    target_arch = "x86_64",
+    all(target_arch = "wasm32", target_feature = "simd128")
+))]
 impl<'a> TaskScratch<'a> {
     /// `len` bytes for each task, a multiple of [`SCRATCH_ALIGN`]; no more tasks than
     /// `threads`.
