@@ -36,7 +36,7 @@ use crate::par::{TaskScratch, each_piece};
 use crate::product::scalar::Element;
 use crate::product::{Rows, Size};
 use crate::{Ctx, DType};
-use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+use core::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
 use core::ops::Range;
 
 mod entry;
@@ -311,24 +311,30 @@ impl<L: Lanes> Task<'_, L> {
         let copies = L::CHANNELS / BLOCK;
         let (rows, tap_step) = self.rows(&part);
         let weights = begin.wrapping_add(start_len::<L>());
-        let mut to = weights;
         let stride = problem.rows.shape().stride[0];
+        let slot = plan.groups * L::GROUP;
         for line in 0..plan.lines {
-            for k in 0..width {
-                for g in 0..plan.groups {
-                    let mut sources = [Source::constant(self.zeros().cast_const()); COPIES];
-                    for (i, source) in sources.iter_mut().enumerate().take(L::TAPS) {
-                        let y = (g * L::TAPS + i).wrapping_sub(line * stride);
-                        if y < height {
-                            let tap = (y * width + k) * tap_step;
-                            source.at = rows.map(|row| row.wrapping_add(tap));
-                        }
+            // As an input: a line for each of the kernel's, a column for each tap of it.
+            let sources: *mut Source<L::X> = self.scratch.wrapping_add(plan.sources).cast();
+            for i in 0..plan.groups * L::TAPS {
+                let y = i.wrapping_sub(line * stride);
+                let source = if y < height {
+                    Source {
+                        at: rows.map(|row| row.wrapping_add(y * width * tap_step)),
+                        step: [tap_step; COPIES],
                     }
-                    // SAFETY: the part's channels lie in the rows; the plan has room for
-                    // its groups.
-                    unsafe { L::make::<true>(&sources[..L::TAPS], copies, 0..1, 0..1, to) };
-                    to = to.wrapping_add(L::GROUP);
-                }
+                } else {
+                    Source::constant(self.zeros().cast_const())
+                };
+                // SAFETY: the plan has room for whole groups of sources.
+                unsafe { sources.add(i).write(source) };
+            }
+            let to = weights.wrapping_add(line * width * slot);
+            // SAFETY: the sources were just written; the part's channels lie in the rows,
+            // and the plan has room for the groups.
+            unsafe {
+                let sources = core::slice::from_raw_parts(sources, plan.groups * L::TAPS);
+                L::make::<true>(sources, copies, 0..width, 0..width, to);
             }
         }
         // SAFETY: the weights were just written; the plan has room in front of them.
@@ -407,8 +413,11 @@ impl<L: Lanes> Task<'_, L> {
                 // and parts of them are read one after another, each time from there.
                 let (at, pad) = (row * shape.dilation[0], shape.pad[0]);
                 let above = line == strip.start && at < pad;
-                let below = line + lines == strip.end && at >= pad + lines * shape.stride[0];
-                if let Some(from) = from.filter(|_| plan.tasks > 1 && (above || below)) {
+                let under = (lines - usize::from(there)) * shape.stride[0];
+                let reach = under + self.problem.kernel[0];
+                let below = line + lines == strip.end && at >= pad + under + shape.stride[0];
+                let read = plan.tasks > 1 && row < reach && (above || below);
+                if let Some(from) = from.filter(|_| read) {
                     fetch(&self.x[from..][..shape.input[1] * shape.in_channels]);
                 }
             }
@@ -458,7 +467,9 @@ impl<L: Lanes> Task<'_, L> {
             while walk.lines > 1 && walk.places[walk.lines - 1].mask == 0 {
                 walk.lines -= 1;
             }
-            for row in 0..plan.rows {
+            // The groups are as many.
+            walk.rows = plan.rows - (plan.lines - walk.lines) * shape.stride[0];
+            for row in 0..walk.rows {
                 let source = self.source(first, copies, row, &part);
                 // SAFETY: the plan has room for the rows' sources.
                 unsafe { sources.wrapping_add(row).write(source) };
@@ -510,6 +521,6 @@ pub(super) fn fetch<X>(x: &[X]) {
     let bytes: *const i8 = x.as_ptr().cast();
     for at in (0..size_of_val(x)).step_by(LINE) {
         // SAFETY: the address is that of a byte of `x`; prefetching reads nothing.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(bytes.add(at)) };
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(bytes.add(at)) };
     }
 }

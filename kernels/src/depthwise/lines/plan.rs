@@ -165,7 +165,11 @@ impl Plan {
         // A band has one line at least.
         let bands = strip.min(all).checked_next_multiple_of(COPIES)?;
         let table = part(&mut task, bands, entry.checked_mul(size_of::<usize>())?)?;
-        let sources = part(&mut task, rows, size_of::<Source<L::X>>())?;
+        let sources = part(
+            &mut task,
+            groups.checked_mul(L::TAPS)?,
+            size_of::<Source<L::X>>(),
+        )?;
         Some(Plan {
             parts,
             lines,
