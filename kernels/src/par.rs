@@ -192,8 +192,8 @@ pub(crate) fn each_piece(
 /// Fewer elements than this are not worth a task: handing it over costs some
 /// hundred nanoseconds, as much as fetching a few kilobytes that another core wrote.
 const MIN_ELEMENTS: usize = 4 * 1024;
-/// And fewer than this not a piece.
-const MIN_PIECE: usize = 1024;
+/// And fewer than this not a piece: who takes another's waits for it to travel.
+const MIN_PIECE: usize = 16 * 1024;
 
 /// How many tasks to split `items` pieces of `elements` elements each into.
 fn tasks(par: &dyn ParallelFor, items: usize, elements: usize) -> usize {

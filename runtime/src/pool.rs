@@ -40,6 +40,9 @@ pub const MAX_THREADS: usize = 1024;
 /// How often a thread looks for work before it sleeps: some 30 to 100
 /// microseconds, as long as the CPU pauses.
 const SPINS: usize = 2000;
+/// After so many looks a thread lets others of its processor run, of which one may be
+/// the one that it waits for.
+const YIELD: usize = 64;
 
 type Task<'f> = dyn Fn(usize) + Sync + 'f;
 
@@ -79,6 +82,15 @@ struct Shared {
 unsafe impl Sync for Shared {}
 // SAFETY: as above; the pointer in a job is only followed while that job lives.
 unsafe impl Send for Shared {}
+
+/// Waits in a loop for a moment: `spins` is how often before.
+fn pause(spins: usize) {
+    if spins % YIELD == YIELD - 1 {
+        thread::yield_now();
+    } else {
+        hint::spin_loop();
+    }
+}
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     // What the mutexes guard is valid at any time, so a panic elsewhere does no harm.
@@ -142,7 +154,7 @@ impl Shared {
         loop {
             let mut spins = 0;
             while spins < SPINS && !self.work(desk) {
-                hint::spin_loop();
+                pause(spins);
                 spins += 1;
             }
             if spins < SPINS {
@@ -187,7 +199,7 @@ impl Shared {
         let finished = || desks.iter().all(Desk::is_empty);
         let mut spins = 0;
         while spins < SPINS && !finished() {
-            hint::spin_loop();
+            pause(spins);
             spins += 1;
         }
         if !finished() {
