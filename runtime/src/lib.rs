@@ -43,6 +43,8 @@ mod arena;
 pub mod host;
 #[cfg(feature = "std")]
 pub mod pool;
+#[cfg(feature = "std")]
+mod steer;
 
 pub mod error;
 pub mod format;

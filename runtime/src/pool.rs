@@ -16,6 +16,9 @@
 //! split alike: what a thread reads is for the most part what it wrote before,
 //! and in its core's cache.
 //!
+//! On Linux, who sleeps may then wake on any processor but the caller's, where there
+//! are enough for all threads.
+//!
 //! A desk's job is written where the desk is Empty and read by the one who made
 //! it Taken. `run` does not return before all desks are Empty: so the job
 //! outlives every use.
@@ -29,20 +32,19 @@ use std::boxed::Box;
 use std::format;
 use std::io;
 use std::panic::{self, AssertUnwindSafe};
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering, fence};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering, fence};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::vec::Vec;
 use tern_kernels::ParallelFor;
+
+use crate::steer::Steering;
 
 /// Most threads of a pool.
 pub const MAX_THREADS: usize = 1024;
 /// How often a thread looks for work before it sleeps: some 30 to 100
 /// microseconds, as long as the CPU pauses.
 const SPINS: usize = 2000;
-/// After so many looks a thread lets others of its processor run, of which one may be
-/// the one that it waits for.
-const YIELD: usize = 64;
 
 type Task<'f> = dyn Fn(usize) + Sync + 'f;
 
@@ -58,6 +60,8 @@ struct Desk {
     state: AtomicU8,
     /// Whether the thread sleeps or is about to.
     asleep: AtomicBool,
+    /// The processor that the thread was last kept off.
+    kept_off: AtomicUsize,
     /// What to call, with what number.
     job: UnsafeCell<Option<(*const Task<'static>, usize)>>,
 }
@@ -65,6 +69,7 @@ struct Desk {
 /// What the caller and the threads share.
 struct Shared {
     desks: Box<[Desk]>,
+    steering: Option<Steering>,
     /// What a task panicked with, to be passed on to the caller.
     panic: Mutex<Option<Box<dyn Any + Send>>>,
     stop: AtomicBool,
@@ -83,15 +88,6 @@ unsafe impl Sync for Shared {}
 // SAFETY: as above; the pointer in a job is only followed while that job lives.
 unsafe impl Send for Shared {}
 
-/// Waits in a loop for a moment: `spins` is how often before.
-fn pause(spins: usize) {
-    if spins % YIELD == YIELD - 1 {
-        thread::yield_now();
-    } else {
-        hint::spin_loop();
-    }
-}
-
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     // What the mutexes guard is valid at any time, so a panic elsewhere does no harm.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -102,6 +98,7 @@ impl Desk {
         Desk {
             state: AtomicU8::new(EMPTY),
             asleep: AtomicBool::new(false),
+            kept_off: AtomicUsize::new(usize::MAX),
             job: UnsafeCell::new(None),
         }
     }
@@ -154,7 +151,7 @@ impl Shared {
         loop {
             let mut spins = 0;
             while spins < SPINS && !self.work(desk) {
-                pause(spins);
+                hint::spin_loop();
                 spins += 1;
             }
             if spins < SPINS {
@@ -168,6 +165,18 @@ impl Shared {
                 thread::park();
             }
             desk.asleep.store(false, Ordering::SeqCst);
+        }
+    }
+
+    /// Keeps the thread of a desk off the processor that the caller is on.
+    fn keep_off(&self, desk: &Desk, thread: &JoinHandle<()>) {
+        let Some(steering) = &self.steering else {
+            return;
+        };
+        if let Some(here) = steering.here()
+            && desk.kept_off.swap(here, Ordering::Relaxed) != here
+        {
+            steering.keep_off(thread, here);
         }
     }
 
@@ -187,6 +196,7 @@ impl Shared {
         fence(Ordering::SeqCst);
         for (desk, thread) in desks.iter().zip(threads) {
             if desk.asleep.load(Ordering::SeqCst) {
+                self.keep_off(desk, thread);
                 thread.thread().unpark();
             }
         }
@@ -199,7 +209,7 @@ impl Shared {
         let finished = || desks.iter().all(Desk::is_empty);
         let mut spins = 0;
         while spins < SPINS && !finished() {
-            pause(spins);
+            hint::spin_loop();
             spins += 1;
         }
         if !finished() {
@@ -243,6 +253,7 @@ impl ThreadPool {
         let mut pool = ThreadPool {
             shared: Arc::new(Shared {
                 desks: (0..more).map(|_| Desk::new()).collect(),
+                steering: Steering::new(more + 1),
                 panic: Mutex::new(None),
                 stop: AtomicBool::new(false),
                 caller_sleeps: AtomicBool::new(false),
