@@ -230,6 +230,9 @@ impl Shared {
 ///
 /// A task that panics does not stop the others; when all have returned, the
 /// panic goes on in the thread that called [`run`](ParallelFor::run).
+///
+/// On Linux it sets its threads' affinity (`pthread_setaffinity_np`), within the
+/// processors that the thread that made the pool was allowed; its callers' stays.
 pub struct ThreadPool {
     shared: Arc<Shared>,
     threads: Vec<JoinHandle<()>>,
