@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use tempfile::TempDir;
+use tern_tests::Aligned;
 use tern_tests::command::{refuse, succeed, ternc, text};
 use tern_tests::models::DIGITS;
 
@@ -234,6 +235,17 @@ fn an_image_gives_labels() {
     let top = succeed(&["run", &tern, "--image", png]);
     let first = top.lines().nth(2).unwrap();
     assert!(first.trim_end().ends_with('7'), "{top}");
+
+    // The labels' file ends in a line break, the labels do not.
+    let labels = files.text("labels.txt");
+    let named = "nil\none\ntwo\nthree\nfour\nfive\nsix\nseven\neight\nnine";
+    std::fs::write(&labels, format!("{named}\n")).unwrap();
+    let own = files.compile(&["--labels", &labels]);
+    let first = succeed(&["run", &own, "--image", png]);
+    assert!(first.lines().nth(2).unwrap().ends_with("seven"), "{first}");
+    let file = Aligned::new(&std::fs::read(&own).unwrap());
+    let model = ternrt::Model::new(file.bytes()).unwrap();
+    assert_eq!(model.metadata("labels"), Some(named));
 
     // Pixels are taken as the file says, unless the command says otherwise.
     let run = |tern: &str, options: &[&str]| {

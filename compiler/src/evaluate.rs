@@ -4,7 +4,7 @@
 //! [`evaluate`] gives the numbers of every image as [`Predictions`]; what is made of
 //! them is the caller's ([`crate::report`], the trainer).
 
-use crate::data::{Dataset, Info};
+use crate::data::{self, Dataset, Info};
 use crate::host::{Aligned, Host};
 use crate::pipeline::Progress;
 use anyhow::{Context, Result, anyhow, bail, ensure};
@@ -327,14 +327,8 @@ pub fn normalisation(info: &Info, options: &Options) -> Result<Info> {
     let mut info = info.clone();
     let channels = info.shape[0];
     let own = |name: &str, given: &Option<Vec<f32>>, own: &mut Vec<f32>| -> Result<()> {
-        match given.as_deref() {
-            None => {}
-            Some([value]) => *own = vec![*value; channels],
-            Some(values) if values.len() == channels => *own = values.to_vec(),
-            Some(values) => bail!(
-                "--{name}: {} values for {channels} channels; give one, or one a channel",
-                values.len()
-            ),
+        if let Some(given) = given {
+            *own = data::per_channel(given, channels).with_context(|| format!("--{name}"))?;
         }
         Ok(())
     };

@@ -1,6 +1,7 @@
 //! `ternc accuracy`: how often a model is right, and what a baseline does better.
 
 use super::data::SplitArg;
+use super::picture::Pixels;
 use super::progress::Bar;
 use super::{compile, model_file};
 use crate::data::{self, Dataset, Split};
@@ -57,21 +58,11 @@ pub struct On {
     /// Use so many images at most, evenly spread over the set
     #[arg(long, requires = "dataset", value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     limit: Option<u32>,
-    /// Subtracted from pixels in 0..1, in place of the data set's mean: one value, or one a channel
-    #[arg(
-        long,
-        requires = "dataset",
-        value_name = "M,..",
-        value_delimiter = ',',
-        allow_hyphen_values = true
-    )]
-    mean: Option<Vec<f32>>,
-    /// Divides what the mean was subtracted from: one value, or one a channel
-    #[arg(long, requires = "dataset", value_name = "S,..", value_delimiter = ',')]
-    std: Option<Vec<f32>>,
     /// Threads, each with an image of its own [default: all]
     #[arg(long, requires = "dataset", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
+    #[command(flatten)]
+    pub(super) pixels: Pixels,
 }
 
 impl On {
@@ -80,8 +71,8 @@ impl On {
         evaluate::Options {
             threads: self.threads.map_or(0, usize::from),
             limit: self.limit.map(|n| n as usize),
-            mean: self.mean.clone(),
-            std: self.std.clone(),
+            mean: self.pixels.mean.clone(),
+            std: self.pixels.std.clone(),
         }
     }
 

@@ -4,7 +4,6 @@ use super::accuracy::On;
 use super::progress::Bar;
 use super::sensitivity;
 use crate::calibrate::Calibration;
-use crate::data;
 use crate::emit::write_atomically;
 use crate::pack::{CodecChoice, Dense};
 use crate::passes::ActivationMode;
@@ -80,18 +79,6 @@ pub struct Args {
     /// A file with one class label a line, kept in the model's metadata
     #[arg(long, value_name = "FILE")]
     labels: Option<PathBuf>,
-    /// What was subtracted from pixels in 0..1 in training: one value, or one a channel; kept in the
-    /// model's metadata for `ternc run --image`
-    #[arg(
-        long,
-        value_name = "M,..",
-        value_delimiter = ',',
-        allow_hyphen_values = true
-    )]
-    mean: Vec<f32>,
-    /// What pixels were divided by then: one value, or one a channel
-    #[arg(long, value_name = "S,..", value_delimiter = ',')]
-    std: Vec<f32>,
     /// Write the table as JSON too
     #[arg(long, value_name = "FILE.json")]
     report: Option<PathBuf>,
@@ -244,20 +231,11 @@ fn input_shape(text: &str) -> Result<(String, Vec<usize>)> {
 }
 
 pub(super) fn run(args: Args) -> Result<()> {
-    let mut metadata = BTreeMap::new();
+    let mut metadata = args.on.pixels.metadata()?;
     if let Some(path) = &args.labels {
         let labels = std::fs::read_to_string(path)
             .with_context(|| format!("cannot read the labels {}", path.display()))?;
         metadata.insert(keys::LABELS.to_owned(), labels.trim_end().to_owned());
-    }
-    for (key, numbers) in [(keys::INPUT_MEAN, &args.mean), (keys::INPUT_STD, &args.std)] {
-        let wrong = |v: &&f32| !v.is_finite() || key == keys::INPUT_STD && **v == 0.0;
-        if let Some(wrong) = numbers.iter().find(wrong) {
-            bail!("--mean and --std must be finite numbers, --std not 0: {wrong}");
-        }
-        if !numbers.is_empty() {
-            metadata.insert(key.to_owned(), data::numbers(numbers));
-        }
     }
     match (args.sparsify, args.codec) {
         (None, _) | (_, Codec::Auto) => {}

@@ -104,3 +104,25 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
             .is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Cli;
+    use clap::{Command, CommandFactory};
+    use std::collections::HashSet;
+
+    fn check(command: &Command) {
+        let mut names = HashSet::new();
+        for argument in command.get_arguments() {
+            let name = argument.get_id().as_str();
+            assert!(names.insert(name), "{}: {name:?} twice", command.get_name());
+        }
+        command.get_subcommands().for_each(check);
+    }
+
+    /// Builds without debug assertions do not look.
+    #[test]
+    fn no_command_has_two_arguments_of_a_name() {
+        check(&Cli::command());
+    }
+}

@@ -1,8 +1,79 @@
 //! An image file as a model's input, for a quick look.
 
-use crate::data::picture;
-use anyhow::{Result, bail};
+use crate::data::{self, picture};
+use anyhow::{Context, Result, bail};
+use std::collections::BTreeMap;
 use std::path::Path;
+use ternrt::Model;
+use ternrt::format::metadata::key as keys;
+
+const HEADING: &str = "How pixels are normalised";
+
+/// How pixels are normalised.
+#[derive(clap::Args)]
+pub struct Pixels {
+    /// Subtracted from pixels in 0..1: one value, or one a channel; `compile` keeps it in the file
+    /// [default: the data set's mean; for `run`, what the model's file says, or 0]
+    #[arg(
+        long,
+        help_heading = HEADING,
+        value_name = "M,..",
+        value_delimiter = ',',
+        allow_hyphen_values = true
+    )]
+    pub(super) mean: Option<Vec<f32>>,
+    /// Divides what the mean was subtracted from: one value, or one a channel [default: as for
+    /// --mean, or 1]
+    #[arg(
+        long,
+        help_heading = HEADING,
+        value_name = "S,..",
+        value_delimiter = ','
+    )]
+    pub(super) std: Option<Vec<f32>>,
+}
+
+impl Pixels {
+    /// What was given, for a model's file.
+    ///
+    /// # Errors
+    /// Numbers that nothing can be normalised by.
+    pub fn metadata(&self) -> Result<BTreeMap<String, String>> {
+        let mut metadata = BTreeMap::new();
+        for (key, given) in [(keys::INPUT_MEAN, &self.mean), (keys::INPUT_STD, &self.std)] {
+            let Some(numbers) = given else {
+                continue;
+            };
+            let wrong = |v: &&f32| !v.is_finite() || key == keys::INPUT_STD && **v == 0.0;
+            if let Some(wrong) = numbers.iter().find(wrong) {
+                bail!("--mean and --std must be finite numbers, --std not 0: {wrong}");
+            }
+            metadata.insert(key.to_owned(), data::numbers(numbers));
+        }
+        Ok(metadata)
+    }
+
+    /// Mean and standard deviation: those given, those that the model's file states, or
+    /// those that change nothing.
+    ///
+    /// # Errors
+    /// A file that states something else than numbers.
+    pub fn of_model(&self, model: &Model) -> Result<(Vec<f32>, Vec<f32>)> {
+        let find = |given: &Option<Vec<f32>>, key: &str, neutral: f32| {
+            match (given, model.metadata(key)) {
+                (Some(given), _) => Ok(given.clone()),
+                (None, Some(text)) => data::numbers_of(text).with_context(|| {
+                    format!("the model's file says {key} = {text:?}, which are no numbers: give --mean and --std")
+                }),
+                (None, None) => Ok(vec![neutral]),
+            }
+        };
+        Ok((
+            find(&self.mean, keys::INPUT_MEAN, 0.0)?,
+            find(&self.std, keys::INPUT_STD, 1.0)?,
+        ))
+    }
+}
 
 /// Reads a JPEG or PNG in the model's size ([`picture::read`]) and returns
 /// `(pixel / 255 - mean) / std` as f32 in the input's own layout: `[1, 3, h, w]`,
@@ -15,16 +86,10 @@ pub fn load(path: &Path, shape: &[usize], mean: &[f32], std: &[f32]) -> Result<V
             "--image: the model's input has shape {shape:?}, not one image of 1 or 3 channels; use --input"
         ),
     };
-    let per_channel = |name: &str, v: &[f32]| -> Result<Vec<f32>> {
-        match v.len() {
-            1 => Ok(vec![v[0]; channels]),
-            n if n == channels => Ok(v.to_vec()),
-            n => bail!(
-                "--{name}, or the model's own: {n} values for {channels} channels; give one, or one a channel"
-            ),
-        }
-    };
-    let (mean, std) = (per_channel("mean", mean)?, per_channel("std", std)?);
+    let (mean, std) = (
+        data::per_channel(mean, channels).context("--mean, or the model's own")?,
+        data::per_channel(std, channels).context("--std, or the model's own")?,
+    );
     if std.contains(&0.0) {
         bail!("--std, or the model's own, must not be 0");
     }

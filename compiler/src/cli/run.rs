@@ -1,15 +1,15 @@
 //! `ternc run`: one inference on files.
 
-use super::{model_file, npy, picture};
-use crate::data;
+use super::picture::{self, Pixels};
+use super::{model_file, npy};
 use crate::host::Host;
 use crate::text_table as table;
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 use std::io::Write;
 use std::path::PathBuf;
+use ternrt::DType;
 use ternrt::format::metadata::key as keys;
-use ternrt::{DType, Model};
 
 /// Run a .tern model on NumPy files or on an image
 #[derive(clap::Args)]
@@ -25,19 +25,8 @@ pub struct Args {
     /// A JPEG or PNG as the only input; prints the five highest outputs
     #[arg(long, value_name = "FILE", conflicts_with = "inputs")]
     image: Option<PathBuf>,
-    /// Subtracted from pixels in 0..1: one value, or one a channel [default: what the model's file
-    /// says, or 0]
-    #[arg(
-        long,
-        value_name = "M,..",
-        value_delimiter = ',',
-        allow_hyphen_values = true
-    )]
-    mean: Vec<f32>,
-    /// Divides pixels after the mean was subtracted: one value, or one a channel [default: what the
-    /// model's file says, or 1]
-    #[arg(long, value_name = "S,..", value_delimiter = ',')]
-    std: Vec<f32>,
+    #[command(flatten)]
+    pixels: Pixels,
     /// What computes
     #[arg(long, value_enum, default_value_t = Backend::Cpu)]
     backend: Backend,
@@ -90,10 +79,7 @@ pub(super) fn run(args: Args) -> Result<()> {
                 info.dtype.name()
             );
         }
-        let (mean, std) = (
-            normalisation(&model, &args.mean, keys::INPUT_MEAN, 0.0)?,
-            normalisation(&model, &args.std, keys::INPUT_STD, 1.0)?,
-        );
+        let (mean, std) = args.pixels.of_model(&model)?;
         let pixels = picture::load(image, info.dims(), &mean, &std)?;
         session.input_f32_mut(0)?.copy_from_slice(&pixels);
         filled[0] = true;
@@ -156,17 +142,6 @@ pub(super) fn run(args: Args) -> Result<()> {
         write!(out, "{}", top(session.output_f32(0)?, &labels, 5))?;
     }
     Ok(())
-}
-
-/// The numbers that were given, that the file states, or that change nothing.
-fn normalisation(model: &Model, given: &[f32], key: &str, neutral: f32) -> Result<Vec<f32>> {
-    match model.metadata(key) {
-        _ if !given.is_empty() => Ok(given.to_vec()),
-        Some(text) => data::numbers_of(text).with_context(|| {
-            format!("the model's file says {key} = {text:?}, which are no numbers: give --mean and --std")
-        }),
-        None => Ok(vec![neutral]),
-    }
 }
 
 /// The `n` highest scores with their labels.

@@ -21,7 +21,7 @@ mod cifar;
 mod digits;
 mod idx;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -37,6 +37,21 @@ pub fn numbers(of: &[f32]) -> String {
 pub fn numbers_of(text: &str) -> Option<Vec<f32>> {
     let finite = |word: &str| word.trim().parse::<f32>().ok().filter(|v| v.is_finite());
     text.split(',').map(finite).collect()
+}
+
+/// One value, or one a channel, as one a channel.
+///
+/// # Errors
+/// Another number of values.
+pub fn per_channel(values: &[f32], channels: usize) -> Result<Vec<f32>> {
+    match values {
+        [value] => Ok(vec![*value; channels]),
+        values if values.len() == channels => Ok(values.to_vec()),
+        values => bail!(
+            "{} values for {channels} channels; give one, or one a channel",
+            values.len()
+        ),
+    }
 }
 
 /// Which part of a data set.
@@ -87,17 +102,19 @@ impl Info {
         self.shape.iter().product()
     }
 
-    /// What a model's file says of such images, by the keys of its metadata.
+    /// The keys of [`metadata`](Self::metadata).
+    pub const KEYS: [&str; 3] = [keys::LABELS, keys::INPUT_MEAN, keys::INPUT_STD];
+
+    /// What a model's file says of such images.
     pub fn metadata(&self) -> BTreeMap<String, String> {
         let class = |name: &String| name.replace(['\n', '\r'], " ");
         let classes: Vec<String> = self.classes.iter().map(class).collect();
-        [
-            (keys::LABELS, classes.join("\n")),
-            (keys::INPUT_MEAN, numbers(&self.mean)),
-            (keys::INPUT_STD, numbers(&self.std)),
-        ]
-        .map(|(key, text)| (key.to_owned(), text))
-        .into()
+        let texts = [classes.join("\n"), numbers(&self.mean), numbers(&self.std)];
+        Self::KEYS
+            .map(str::to_owned)
+            .into_iter()
+            .zip(texts)
+            .collect()
     }
 
     /// What a network is given for an image: `(pixel / 255 - mean) / std`, by channel.
