@@ -82,14 +82,16 @@ fn stage(config: &Config, dir: &Path, twin: Option<&Path>, watch: &dyn Watch) ->
         &images,
         engine(config, &network, &policy, images.largest())?,
     )?;
-    if let Some(path) = twin {
-        let checkpoint = Checkpoint::load(path)?;
+    let load = |path| Checkpoint::load(path).map(|checkpoint| (path, checkpoint));
+    let twin = twin.map(load).transpose()?;
+    if let Some((path, checkpoint)) = &twin {
         trainer
             .begin_with(&checkpoint.tensors)
             .with_context(|| format!("--distil {}", path.display()))?;
     }
-    if let Some(path) = config.teacher.as_deref().or(twin) {
-        let teacher = teacher(config, &network, path, images.largest())
+    let other = config.teacher.as_deref().map(load).transpose()?;
+    if let Some((path, checkpoint)) = other.or(twin) {
+        let teacher = teacher(config, &network, &checkpoint, images.largest())
             .with_context(|| format!("learning from {}", path.display()))?;
         trainer.set_teacher(teacher);
     }
@@ -210,11 +212,10 @@ fn images(set: &dyn Dataset) -> Result<Images> {
 fn teacher(
     config: &Config,
     network: &Network,
-    path: &Path,
+    checkpoint: &Checkpoint,
     largest: f32,
 ) -> Result<Box<dyn Engine>> {
-    let checkpoint = Checkpoint::load(path)?;
-    let theirs = Config::of(&checkpoint)?.unwrap_or_else(|| config.dense());
+    let theirs = Config::of(checkpoint)?.unwrap_or_else(|| config.dense());
     let teacher = theirs.network()?;
     ensure!(
         (teacher.input(), teacher.classes()) == (network.input(), network.classes()),

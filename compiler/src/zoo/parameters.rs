@@ -1,7 +1,7 @@
 //! A network of the zoo with parameters: those of a checkpoint, or random ones.
 
 use super::{Config, architecture, find, onnx};
-use crate::data::{Split, catalogue};
+use crate::data::{Info, Split, catalogue};
 use crate::training;
 use anyhow::{Context, Result, ensure};
 use std::collections::BTreeMap;
@@ -25,7 +25,7 @@ pub struct Filled {
     /// Parameters as they are trained, as floats, and clips.
     tensors: Tensors,
     config: training::Config,
-    /// What is known of the images and classes: [`Info::metadata`](crate::data::Info::metadata).
+    /// What is known of the images and classes: [`Info::metadata`].
     about: BTreeMap<String, String>,
 }
 
@@ -86,8 +86,7 @@ impl Filled {
         let mut about = catalogue::find(&config.dataset)
             .map(|entry| catalogue::info(entry, Split::Test).metadata())
             .unwrap_or_default();
-        let known = [keys::LABELS, keys::INPUT_MEAN, keys::INPUT_STD];
-        let told = told.iter().filter(|(key, _)| known.contains(&key.as_str()));
+        let told = Info::KEYS.iter().filter_map(|key| told.get_key_value(*key));
         about.extend(told.map(|(key, text)| (key.clone(), text.clone())));
         about.retain(|key, text| key != keys::LABELS || text.lines().count() == network.classes());
         Ok(Filled {
