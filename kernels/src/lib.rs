@@ -39,6 +39,12 @@ mod product;
 pub mod quantize;
 pub mod reduce;
 pub mod softmax;
+#[cfg(any(
+    target_arch = "aarch64",
+    target_arch = "x86_64",
+    all(target_arch = "wasm32", target_feature = "simd128")
+))]
+mod task_scratch;
 pub mod view;
 
 pub use caps::Caps;

@@ -262,51 +262,6 @@ impl<'a, T> Shared<'a, T> {
     }
 }
 
-/// Scratch of tasks that run side by side. A task's part lies in the same place in every
-/// kernel's call, as far as there is room: it is in the core's cache then, and no other's.
-#[cfg(any(
-    target_arch = "aarch64",
-    target_arch = "x86_64",
-    all(target_arch = "wasm32", target_feature = "simd128")
-))]
-pub(crate) struct TaskScratch<'a> {
-    all: Shared<'a, u8>,
-    /// Bytes of a task, and from one's to the next one's.
-    len: usize,
-    step: usize,
-}
-
-#[cfg(any(
-    target_arch = "aarch64",
-    target_arch = "x86_64",
-    all(target_arch = "wasm32", target_feature = "simd128")
-))]
-impl<'a> TaskScratch<'a> {
-    /// `len` bytes for each task, a multiple of [`SCRATCH_ALIGN`]; no more tasks than
-    /// `threads`.
-    pub(crate) fn new(scratch: &'a mut [u8], threads: usize, len: usize) -> Self {
-        let step = scratch.len() / threads.max(1) / SCRATCH_ALIGN * SCRATCH_ALIGN;
-        TaskScratch {
-            all: Shared::new(scratch),
-            len,
-            step: step.max(len),
-        }
-    }
-
-    /// A task's part, aligned; `None` where scratch is too short or not aligned.
-    ///
-    /// # Safety
-    /// The task has no other.
-    #[allow(clippy::mut_from_ref)]
-    pub(crate) unsafe fn part(&self, task: usize) -> Option<&mut [u8]> {
-        let start = task.checked_mul(self.step)?;
-        // SAFETY: parts of different tasks do not overlap; the caller's promise.
-        let part = unsafe { self.all.part(start..start.checked_add(self.len)?) };
-        let aligned = part.as_ptr().addr().is_multiple_of(SCRATCH_ALIGN);
-        (part.len() == self.len && aligned).then_some(part)
-    }
-}
-
 /// Calls `f` for ranges that make up `items` of `elements` elements each, side by
 /// side where that pays.
 pub(crate) fn for_ranges(

@@ -173,7 +173,7 @@ impl Shared {
         let Some(steering) = &self.steering else {
             return;
         };
-        if let Some(here) = steering.here()
+        if let Some(here) = Steering::here()
             && desk.kept_off.swap(here, Ordering::Relaxed) != here
         {
             steering.keep_off(thread, here);

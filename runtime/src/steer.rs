@@ -39,7 +39,7 @@ mod linux {
         }
 
         /// The processor that the calling thread is on.
-        pub(crate) fn here(&self) -> Option<usize> {
+        pub(crate) fn here() -> Option<usize> {
             // SAFETY: takes nothing, and gives a number or -1.
             usize::try_from(unsafe { libc::sched_getcpu() }).ok()
         }
@@ -60,39 +60,6 @@ mod linux {
     }
 }
 
-#[cfg(all(test, target_os = "linux"))]
-mod tests {
-    use super::Steering;
-    use std::sync::mpsc;
-    use std::thread;
-
-    #[test]
-    fn a_thread_keeps_off_a_processor_and_may_come_back() {
-        assert!(Steering::new(usize::MAX).is_none());
-        let Some(steering) = Steering::new(2) else {
-            return; // nowhere else to go
-        };
-        let steering = &*std::boxed::Box::leak(std::boxed::Box::new(steering));
-        let (ask, asked) = mpsc::channel::<()>();
-        let (tell, told) = mpsc::channel();
-        let thread = thread::spawn(move || {
-            for () in asked {
-                tell.send(steering.here()).unwrap();
-            }
-        });
-        let here = steering.here().unwrap();
-        for off in [here, usize::MAX, here] {
-            steering.keep_off(&thread, off);
-            for _ in 0..20 {
-                ask.send(()).unwrap();
-                assert_ne!(told.recv().unwrap(), Some(off));
-            }
-        }
-        drop(ask);
-        thread.join().unwrap();
-    }
-}
-
 #[cfg(not(target_os = "linux"))]
 mod elsewhere {
     use std::thread::JoinHandle;
@@ -105,10 +72,42 @@ mod elsewhere {
             None
         }
 
-        pub(crate) fn here(&self) -> Option<usize> {
+        pub(crate) fn here() -> Option<usize> {
             None
         }
 
         pub(crate) fn keep_off(&self, _: &JoinHandle<()>, _: usize) {}
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::Steering;
+    use std::sync::mpsc;
+    use std::thread;
+
+    #[test]
+    fn a_thread_keeps_off_a_processor_and_may_come_back() {
+        assert!(Steering::new(usize::MAX).is_none());
+        let Some(steering) = Steering::new(2) else {
+            return; // nowhere else to go
+        };
+        let (ask, asked) = mpsc::channel::<()>();
+        let (tell, told) = mpsc::channel();
+        let thread = thread::spawn(move || {
+            for () in asked {
+                tell.send(Steering::here()).unwrap();
+            }
+        });
+        let here = Steering::here().unwrap();
+        for off in [here, usize::MAX, here] {
+            steering.keep_off(&thread, off);
+            for _ in 0..20 {
+                ask.send(()).unwrap();
+                assert_ne!(told.recv().unwrap(), Some(off));
+            }
+        }
+        drop(ask);
+        thread.join().unwrap();
     }
 }

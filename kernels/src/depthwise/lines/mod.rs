@@ -32,9 +32,10 @@ use super::{Problem, scalar};
 use crate::conv2d::Conv2dShape;
 use crate::epilogue::Finish;
 use crate::layout::{BLOCK, Block};
-use crate::par::{TaskScratch, each_piece};
+use crate::par::each_piece;
 use crate::product::scalar::Element;
 use crate::product::{Rows, Size};
+use crate::task_scratch::TaskScratch;
 use crate::{Ctx, DType};
 use core::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
 use core::ops::Range;
@@ -400,14 +401,15 @@ impl<L: Lanes> Task<'_, L> {
             count += usize::from(there);
             let (image, y) = (line / height, line % height);
             let lines = plan.lines.min(strip.end - line).min(height - y);
-            // SAFETY, to the end: the plan has room for the entries of a strip.
             let entry = self.entry(band);
+            // SAFETY: the plan has room for the entries of a strip.
             unsafe { entry.put(lines, line * width * plan.parts.channels) };
             for row in 0..plan.rows {
                 let from = rows.line([image, y, 0], row).filter(|from| {
                     let end = from + shape.input[1] * shape.in_channels;
                     there && end <= self.x.len()
                 });
+                // SAFETY: as above.
                 unsafe { entry.put_input(row, from) };
                 // Lines that are not under the strip are often in another core's cache,
                 // and parts of them are read one after another, each time from there.
@@ -515,8 +517,8 @@ impl<L: Lanes> Task<'_, L> {
     }
 }
 
-/// Begins to bring what is read soon into the first-level cache.
-pub(super) fn fetch<X>(x: &[X]) {
+/// Begins to bring what is read soon into the second-level cache.
+fn fetch<X>(x: &[X]) {
     const LINE: usize = 64;
     let bytes: *const i8 = x.as_ptr().cast();
     for at in (0..size_of_val(x)).step_by(LINE) {

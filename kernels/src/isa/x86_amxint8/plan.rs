@@ -5,8 +5,9 @@ use super::stage::{self, Form, Input};
 use super::{decoded, stream, tile};
 use crate::conv2d::Conv2dShape;
 use crate::layout::BLOCK;
-use crate::par::{SCRATCH_ALIGN, TaskScratch, each_once, share, tasks_for};
+use crate::par::{SCRATCH_ALIGN, each_once, share, tasks_for};
 use crate::product::{Problem, Rows, Size};
+use crate::task_scratch::TaskScratch;
 use crate::{Codec, Ctx};
 use core::ops::Range;
 

@@ -30,7 +30,8 @@ use self::plan::{Cursor, Plan};
 use super::{Problem, Rows, Size, Split};
 use crate::epilogue::Finish;
 use crate::layout::BLOCK;
-use crate::par::{Pieces, TaskScratch, each_piece};
+use crate::par::{Pieces, each_piece};
+use crate::task_scratch::TaskScratch;
 use crate::{Codec, Ctx, Matrix};
 use core::ops::Range;
 
