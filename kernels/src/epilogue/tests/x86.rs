@@ -1,7 +1,7 @@
 //! Sums in registers of 256 and 512 bits against the scalar epilogue.
 
 use crate::Caps;
-use crate::epilogue::x86_avx512::{Columns, Place};
+use crate::epilogue::x86_avx512::{Columns, FloatTile, LANES, PackedRows, Place, SumRows};
 use crate::epilogue::*;
 use crate::testing::{Buffer, OUTPUTS, Rng};
 use core::arch::x86_64::*;
@@ -53,6 +53,16 @@ fn activations() -> Vec<Unary> {
     all
 }
 
+/// What f32 residuals have now and then.
+const STRANGE: [f32; 6] = [
+    f32::NAN,
+    f32::INFINITY,
+    f32::NEG_INFINITY,
+    1e12,
+    -1e12,
+    -0.0,
+];
+
 /// Rows of sums and what an epilogue takes.
 struct Row {
     outputs: usize,
@@ -92,7 +102,17 @@ impl Row {
                     _ => rng.pick(&[32767, 1000]),
                 },
             },
-            residual: residual.map(|r| Buffer::random(r, ROWS * outputs, rng)),
+            residual: residual.map(|r| {
+                let mut residual = Buffer::random(r, ROWS * outputs, rng);
+                if let Buffer::F32(values) = &mut residual {
+                    for value in values.iter_mut() {
+                        if rng.below(16) == 0 {
+                            *value = rng.pick(&STRANGE);
+                        }
+                    }
+                }
+                residual
+            }),
             w_scale: (rng.below(4) > 0).then(|| rng.f32s(outputs)),
             bias: (rng.below(4) > 0).then(|| rng.f32s(outputs)),
             sums: (0..ROWS * (outputs + GAP))
@@ -169,6 +189,21 @@ impl Row {
             finish.x86_avx512_rows::<false>(0..ROWS, cut..self.outputs, sums, stride);
         });
         self.compare(&found, &expected_floats, "floats");
+        // Known for sure: there is a way for what networks have most.
+        let simple = self.epilogue.activation.kind == UnaryKind::Identity
+            && self.epilogue.out_scale == 0.02
+            && !matches!(self.residual, Some(Buffer::I16(_)));
+        let most = largest(&integers);
+        let found = self.with(|finish| unsafe {
+            let all = straight::<true>(finish, self.outputs, &self.sums, stride, most);
+            assert!(all || !simple || self.y == DType::I16 || most > 1e6);
+        });
+        self.compare(&found, &expected, "integers, straight");
+        let found = self.with(|finish| unsafe {
+            let bits: Vec<i32> = floats.iter().map(|sum| sum.to_bits() as i32).collect();
+            straight::<false>(finish, self.outputs, &bits, stride, 0.0);
+        });
+        self.compare(&found, &expected_floats, "floats, straight");
         for copies in [1, 2, 4] {
             for (sums, expected, whole) in [
                 (&floats, &expected_floats, false),
@@ -223,6 +258,84 @@ impl Row {
             );
         }
     }
+}
+
+/// Finishes rows straight from registers of sums, integers up to `most` in magnitude or the
+/// bits of floats, where there is that way; tells whether there was for all of them.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+unsafe fn straight<const INTEGER: bool>(
+    finish: &Finish<'_>,
+    outputs: usize,
+    sums: &[i32],
+    stride: usize,
+    most: f32,
+) -> bool {
+    // The last registers reach beyond the sums.
+    let mut padded = sums.to_vec();
+    padded.resize(sums.len() + 4 * LANES, 0);
+    let mut all = true;
+    for first in (0..outputs).step_by(4 * LANES) {
+        let left = (outputs - first).min(4 * LANES);
+        let sums = &padded[first..];
+        // SAFETY: the caller's promises.
+        unsafe {
+            let done = match left.div_ceil(LANES) {
+                1 => straight_part::<INTEGER, 1, 1>(finish, first, left, sums, stride, most),
+                2 => straight_part::<INTEGER, 2, 2>(finish, first, left, sums, stride, most),
+                3 => straight_part::<INTEGER, 3, 4>(finish, first, left, sums, stride, most),
+                _ => straight_part::<INTEGER, 4, 4>(finish, first, left, sums, stride, most),
+            };
+            if !done {
+                let outputs = first..first + left;
+                finish.x86_avx512_rows::<INTEGER>(0..ROWS, outputs, sums.as_ptr(), stride);
+                all = false;
+            }
+        }
+    }
+    all
+}
+
+/// As [`straight`], for `B` registers, of outputs `first..first + left`.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+unsafe fn straight_part<const INTEGER: bool, const B: usize, const N: usize>(
+    finish: &Finish<'_>,
+    first: usize,
+    left: usize,
+    sums: &[i32],
+    stride: usize,
+    most: f32,
+) -> bool {
+    let columns = Columns::<N>::new(finish, first, left);
+    // SAFETY: 16 sums each; the caller's promises.
+    unsafe {
+        let sums: [[__m512i; B]; ROWS] = core::array::from_fn(|r| {
+            core::array::from_fn(|b| {
+                _mm512_loadu_si512(sums[r * stride + b * LANES..][..LANES].as_ptr().cast())
+            })
+        });
+        if INTEGER {
+            finish_straight(PackedRows::<B>::new(&columns, most), &sums)
+        } else {
+            finish_straight(FloatTile::<B>::new(&columns, most), &sums)
+        }
+    }
+}
+
+/// Finishes rows from 0 on, if there is a way.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+unsafe fn finish_straight<const B: usize>(
+    finish: Option<impl SumRows<B>>,
+    sums: &[[__m512i; B]; ROWS],
+) -> bool {
+    // SAFETY: the caller's promises.
+    unsafe {
+        match finish {
+            Some(finish) if finish.has_residual() => finish.rows::<ROWS, true>(0, sums),
+            Some(finish) => finish.rows::<ROWS, false>(0, sums),
+            None => return false,
+        }
+    }
+    true
 }
 
 /// Finishes rows from four registers in the order that `U` says, which hold as many

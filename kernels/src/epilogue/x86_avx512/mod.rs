@@ -189,6 +189,11 @@ impl<'a, const N: usize, const U: usize> Columns<'a, N, U> {
         }
     }
 
+    /// Registers that have outputs.
+    pub(crate) fn registers(&self) -> usize {
+        (u64::BITS - self.mask.leading_zeros()).div_ceil(LANES as u32) as usize
+    }
+
     /// Several rows, the sums of which begin `stride` elements after each other.
     /// Tells how many outputs a row has.
     ///

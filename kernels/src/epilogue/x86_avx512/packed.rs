@@ -1,6 +1,7 @@
-//! Up to 64 outputs to i8, 64 bytes at a time, where the activation is no more than
-//! bounds: instructions that pack saturate, and what is left of the bounds comes
-//! last, on bytes. One, two or four rows fill a register of bytes.
+//! Integer sums to outputs straight from registers, where the activation is no more than
+//! bounds. To i8, 64 bytes at a time: instructions that pack saturate, and what is left
+//! of the bounds comes last, on bytes. One, two or four rows fill a register of bytes.
+//! To f32 a register at a time.
 //!
 //! What is inlined into a function that has the features has none itself.
 
@@ -16,49 +17,100 @@ const REGISTERS: usize = 4;
 pub(crate) struct PackedRows<const B: usize> {
     scale: [__m512; B],
     bias: [__m512; B],
-    inverse_scale: __m512,
-    low: __m512i,
-    high: __m512i,
     /// Where output `first` of row 0 goes, and the distance to the next row's.
-    to: *mut i8,
+    to: To,
     step: usize,
-    /// What is added to output `first` of row 0, and its scale.
-    residual: Option<*const i8>,
-    residual_scale: __m512,
+    /// What is added to output `first` of row 0.
+    residual: Option<Added>,
     /// The outputs of a row that there are.
     mask: u64,
+}
+
+/// Outputs.
+enum To {
+    Bytes {
+        to: *mut i8,
+        inverse_scale: __m512,
+        low: __m512i,
+        high: __m512i,
+    },
+    Floats {
+        to: *mut f32,
+        /// `None` without an activation.
+        bounds: Option<[f32; 2]>,
+    },
+}
+
+/// What is added before the activation.
+enum Added {
+    Bytes {
+        from: *const i8,
+        scale: __m512,
+    },
+    Floats {
+        from: *const f32,
+        /// The largest output over its scale: nothing is known of what is added, and
+        /// what is beyond an i32 would not saturate.
+        high: __m512,
+    },
 }
 
 impl<const B: usize> SumRows<B> for PackedRows<B> {
     #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
     unsafe fn new<const N: usize>(columns: &Columns<'_, N>, largest: f32) -> Option<Self> {
         let finish = columns.finish;
-        let Out::I8(y) = &finish.y else {
-            return None;
-        };
-        let (residual, residual_scale) = match finish.residual {
-            None => (None, 0.0),
+        // At most this is added to what a sum becomes, if it becomes an integer.
+        let mut more = 0.0;
+        let residual = match finish.residual {
+            None => None,
             Some(Residual {
                 values: View::I8(values),
                 scale,
-            }) => (Some(values.as_ptr().wrapping_add(columns.first)), scale),
+            }) => {
+                more = 128.0 * scale;
+                Some(Added::Bytes {
+                    from: values.as_ptr().wrapping_add(columns.first),
+                    scale: _mm512_set1_ps(scale),
+                })
+            }
+            Some(Residual {
+                values: View::F32(values),
+                ..
+            }) => Some(Added::Floats {
+                from: values.as_ptr().wrapping_add(columns.first),
+                high: columns.bound,
+            }),
             _ => return None,
         };
-        let more = _mm512_abs_ps(_mm512_set1_ps(128.0 * residual_scale));
-        let fit = (0..B).all(|b| {
-            let bias = _mm512_add_ps(_mm512_abs_ps(columns.bias[b]), more);
-            fits(columns.scale[b], bias, columns.inverse_scale, largest)
-        });
-        (columns.bounded && fit).then_some(PackedRows {
+        let to = match &finish.y {
+            Out::I8(y) => {
+                let more = _mm512_abs_ps(_mm512_set1_ps(more));
+                let fit = (0..B).all(|b| {
+                    let bias = _mm512_add_ps(_mm512_abs_ps(columns.bias[b]), more);
+                    fits(columns.scale[b], bias, columns.inverse_scale, largest)
+                });
+                if !(columns.bounded && fit) {
+                    return None;
+                }
+                To::Bytes {
+                    to: y.start().wrapping_add(columns.first),
+                    inverse_scale: columns.inverse_scale,
+                    low: columns.low,
+                    high: columns.high,
+                }
+            }
+            Out::F32(y) if finish.only_bounds() => To::Floats {
+                to: y.start().wrapping_add(columns.first),
+                bounds: columns.clip,
+            },
+            _ => return None,
+        };
+        Some(PackedRows {
             scale: core::array::from_fn(|b| columns.scale[b]),
             bias: core::array::from_fn(|b| columns.bias[b]),
-            inverse_scale: columns.inverse_scale,
-            low: columns.low,
-            high: columns.high,
-            to: y.start().wrapping_add(columns.first),
+            to,
             step: finish.outputs,
             residual,
-            residual_scale: _mm512_set1_ps(residual_scale),
             mask: columns.mask,
         })
     }
@@ -113,45 +165,80 @@ impl<const B: usize> PackedRows<B> {
                     t[r * B + b] = _mm512_add_ps(_mm512_mul_ps(sum, self.scale[b]), self.bias[b]);
                 }
             }
-            if RESIDUAL && let Some(residual) = self.residual {
+            if RESIDUAL {
                 for r in 0..count {
-                    let at = residual.wrapping_add((row + from + r) * self.step);
+                    let at = (row + from + r) * self.step;
                     for b in 0..B {
-                        t[r * B + b] = _mm512_add_ps(t[r * B + b], self.residual(at, b));
+                        self.add_residual(&mut t[r * B + b], at + b * LANES, self.mask(b));
                     }
                 }
             }
-            let mut q = [_mm512_setzero_si512(); REGISTERS];
-            for (q, t) in q.iter_mut().zip(t).take(B * count) {
-                *q = _mm512_cvtps_epi32(_mm512_mul_ps(t, self.inverse_scale));
+            match &self.to {
+                To::Bytes {
+                    to,
+                    inverse_scale,
+                    low,
+                    high,
+                } => {
+                    let mut q = [_mm512_setzero_si512(); REGISTERS];
+                    for (q, mut t) in q.iter_mut().zip(t).take(B * count) {
+                        t = _mm512_mul_ps(t, *inverse_scale);
+                        if let Some(Added::Floats { high, .. }) = self.residual
+                            && RESIDUAL
+                        {
+                            // A NaN stays.
+                            t = _mm512_min_ps(high, t);
+                        }
+                        *q = _mm512_cvtps_epi32(t);
+                    }
+                    let bytes = _mm512_min_epi8(_mm512_max_epi8(pack(q, B * count), *low), *high);
+                    self.store(*to, row + from, count, bytes);
+                }
+                To::Floats { to, bounds } => {
+                    for r in 0..count {
+                        let at = to.wrapping_add((row + from + r) * self.step);
+                        for b in 0..B {
+                            let mut t = t[r * B + b];
+                            if let Some([low, high]) = bounds {
+                                // The second operand is the result where the first is NaN.
+                                t = _mm512_max_ps(t, _mm512_set1_ps(*low));
+                                t = _mm512_min_ps(t, _mm512_set1_ps(*high));
+                            }
+                            _mm512_mask_storeu_ps(at.wrapping_add(b * LANES), self.mask(b), t);
+                        }
+                    }
+                }
             }
-            let low = _mm512_packs_epi32(q[0], q[1]);
-            let high = if B * count > 2 {
-                _mm512_packs_epi32(q[2], q[3])
-            } else {
-                low
-            };
-            // Packing leaves four bytes of every register in each 128 bits.
-            let order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
-            let bytes = _mm512_permutexvar_epi32(order, _mm512_packs_epi16(low, high));
-            let bytes = _mm512_min_epi8(_mm512_max_epi8(bytes, self.low), self.high);
-            self.store(row + from, count, bytes);
         }
     }
 
-    /// What is added to register `b` of a row.
+    /// The outputs of register `b` of a row that there are.
+    #[inline(always)]
+    fn mask(&self, b: usize) -> __mmask16 {
+        (self.mask >> (b * LANES)) as __mmask16
+    }
+
+    /// Adds the residual of the outputs from `at` on.
     ///
     /// # Safety
     ///
-    /// `at` is where the row's begins.
+    /// They are there where the mask says so.
     #[inline(always)]
-    unsafe fn residual(&self, at: *const i8, b: usize) -> __m512 {
-        let mask = (self.mask >> (b * LANES)) as __mmask16;
-        // SAFETY: the caller's promise; the mask has no more than the outputs.
+    unsafe fn add_residual(&self, t: &mut __m512, at: usize, mask: __mmask16) {
+        // SAFETY: the caller's promise.
         unsafe {
-            let r = _mm_maskz_loadu_epi8(mask, at.wrapping_add(b * LANES));
-            let r = _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(r));
-            _mm512_mul_ps(r, self.residual_scale)
+            let residual = match &self.residual {
+                Some(Added::Bytes { from, scale }) => {
+                    let r = _mm_maskz_loadu_epi8(mask, from.wrapping_add(at));
+                    let r = _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(r));
+                    _mm512_mul_ps(r, *scale)
+                }
+                Some(Added::Floats { from, .. }) => {
+                    _mm512_maskz_loadu_ps(mask, from.wrapping_add(at))
+                }
+                None => return,
+            };
+            *t = _mm512_add_ps(*t, residual);
         }
     }
 
@@ -162,8 +249,8 @@ impl<const B: usize> PackedRows<B> {
     ///
     /// As for [`SumRows::rows`].
     #[inline(always)]
-    unsafe fn store(&self, row: usize, count: usize, bytes: __m512i) {
-        let to = self.to.wrapping_add(row * self.step);
+    unsafe fn store(&self, to: *mut i8, row: usize, count: usize, bytes: __m512i) {
+        let to = to.wrapping_add(row * self.step);
         let whole = self.mask == mask(B * LANES);
         // SAFETY: the caller's promises.
         unsafe {
@@ -200,6 +287,23 @@ impl<const B: usize> PackedRows<B> {
                 _ => _mm512_mask_storeu_epi8(to, self.mask, bytes),
             }
         }
+    }
+}
+
+/// The first `count` of four registers of i32 as bytes, saturated.
+#[inline(always)]
+unsafe fn pack(q: [__m512i; REGISTERS], count: usize) -> __m512i {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let low = _mm512_packs_epi32(q[0], q[1]);
+        let high = if count > 2 {
+            _mm512_packs_epi32(q[2], q[3])
+        } else {
+            low
+        };
+        // Packing leaves four bytes of every register in each 128 bits.
+        let order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+        _mm512_permutexvar_epi32(order, _mm512_packs_epi16(low, high))
     }
 }
 
