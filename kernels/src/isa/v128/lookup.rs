@@ -83,6 +83,7 @@ macro_rules! look_up {
                 columns: &$crate::product::tiled::Outputs<'_>,
                 rows: core::ops::Range<usize>,
                 sums: *mut f32,
+                _: usize,
             ) {
                 const STRIDE: usize = $blocks * $crate::layout::BLOCK;
                 let outputs = columns.outputs.clone();

@@ -71,6 +71,7 @@ macro_rules! tile {
                 columns: &$crate::product::tiled::Outputs<'_>,
                 rows: core::ops::Range<usize>,
                 sums: *mut f32,
+                _: usize,
             ) {
                 const STRIDE: usize = $crate::layout::BLOCK;
                 let outputs = columns.outputs.clone();

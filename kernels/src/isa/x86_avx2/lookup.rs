@@ -154,7 +154,7 @@ impl Tile for N12 {
     }
 
     #[target_feature(enable = "avx2")]
-    unsafe fn finish(columns: &Outputs<'_>, rows: Range<usize>, sums: *mut f32) {
+    unsafe fn finish(columns: &Outputs<'_>, rows: Range<usize>, sums: *mut f32, _: usize) {
         let outputs = columns.outputs.clone();
         // SAFETY: the caller's promises; a row of sums has BLOCKS blocks.
         unsafe {

@@ -195,7 +195,7 @@ macro_rules! tile {
             }
 
             #[target_feature(enable = "avx2")]
-            unsafe fn finish(columns: &Outputs<'_>, rows: Range<usize>, sums: *mut f32) {
+            unsafe fn finish(columns: &Outputs<'_>, rows: Range<usize>, sums: *mut f32, _: usize) {
                 let outputs = columns.outputs.clone();
                 // SAFETY: the caller's promises; a row of sums has one block.
                 unsafe { columns.finish.x86_avx2_rows(rows, outputs, sums, BLOCK) };

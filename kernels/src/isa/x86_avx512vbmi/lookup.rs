@@ -15,7 +15,7 @@
 
 use crate::epilogue::Finish;
 use crate::epilogue::x86_avx512::PackedRows;
-use crate::isa::x86_avx512vnni::{Outputs, Sums, strip};
+use crate::isa::x86_avx512vnni::{Outputs, Sums, finish, load, strip, wait, waiting};
 use crate::layout::{BLOCK, PANEL_BYTES, n12, t2};
 use crate::product::tiled::{Chunk, Part, Segments, Tile};
 use crate::{Codec, Matrix};
@@ -46,6 +46,7 @@ impl Tile for N12 {
     const UNIT: usize = BYTES / STEP;
     const DIRECT: bool = false;
     const TABLES: bool = true;
+    const PANELS: usize = 72 << 10;
 
     #[target_feature(enable = "avx512f,avx512bw")]
     unsafe fn prepare(x: &[i8], tables: *mut u8) {
@@ -98,39 +99,41 @@ impl Tile for N12 {
         panel: *mut u8,
         _: &mut [i32; BLOCK],
     ) {
-        // The bytes of the first 16 k of every output, each twice.
-        let twice = _mm512_set4_epi32(0x0d0d_0c0c, 0x0909_0808, 0x0505_0404, 0x0101_0000);
-        let low = _mm512_set1_epi32(0x000f_000f);
-        let high = _mm512_set1_epi32(0x0f00_0f00);
-        let tables = _mm512_set1_epi32(0x3020_1000);
         let stride = matrix.channels.next_multiple_of(t2::TAP_UNIT);
         let mut to = panel;
         for tap in part.taps.clone() {
             let start = tap * stride + part.channels.start;
             for k in (start..start + part.channels.len()).step_by(STEP) {
                 let bytes = &block[k / n12::PANEL_K * PANEL_BYTES..][..PANEL_BYTES];
-                // The other 16 k of a panel are two bytes further on.
-                let second = k % n12::PANEL_K / STEP * 2;
-                let select = _mm512_add_epi8(twice, _mm512_set1_epi8(second as i8));
-                // SAFETY: 64 bytes.
-                let bytes = unsafe { _mm512_loadu_si512(bytes.as_ptr().cast()) };
-                let bytes = _mm512_shuffle_epi8(bytes, select);
-                let even = _mm512_and_si512(bytes, low);
-                let odd = _mm512_and_si512(_mm512_srli_epi16::<4>(bytes), high);
-                let index = _mm512_or_si512(_mm512_or_si512(even, odd), tables);
-                // SAFETY: 64 bytes for every step of the part.
-                unsafe { _mm512_storeu_si512(to.cast(), index) };
+                // SAFETY: 64 bytes; 64 bytes for every step of the part.
+                unsafe {
+                    let bytes = _mm512_loadu_si512(bytes.as_ptr().cast());
+                    let index = indices(bytes, k % n12::PANEL_K / STEP);
+                    _mm512_storeu_si512(to.cast(), index);
+                }
                 to = to.wrapping_add(BYTES);
             }
         }
     }
 
+    fn decodes(codec: Codec, _: usize) -> Option<usize> {
+        (codec == Codec::N12).then_some(AT_ONCE)
+    }
+
     #[target_feature(enable = "avx512f,avx512bw,avx512vnni,avx512vbmi")]
     unsafe fn add(chunk: &Chunk) {
-        for from in (0..chunk.segments.rows).step_by(AT_ONCE) {
-            // SAFETY: the caller's promises are the same; the tile has room for
-            // ROWS rows even if it has fewer.
-            unsafe {
+        // SAFETY: the caller's promises are the same; the tile has room for ROWS rows
+        // even if it has fewer.
+        unsafe {
+            if !chunk.packed.is_null() {
+                return match chunk.blocks {
+                    1 => decode_and_look_up::<AT_ONCE, 1>(chunk),
+                    2 => decode_and_look_up::<AT_ONCE, 2>(chunk),
+                    3 => decode_and_look_up::<AT_ONCE, 3>(chunk),
+                    _ => decode_and_look_up::<AT_ONCE, BLOCKS>(chunk),
+                };
+            }
+            for from in (0..chunk.segments.rows).step_by(AT_ONCE) {
                 match (chunk.blocks, chunk.segments.rows - from) {
                     (1, 1) => add::<1, 1>(chunk, from),
                     (1, _) => add::<AT_ONCE, 1>(chunk, from),
@@ -157,9 +160,9 @@ impl Tile for N12 {
     }
 
     #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
-    unsafe fn finish(columns: &Outputs<'_>, rows: Range<usize>, sums: *mut f32) {
+    unsafe fn finish(columns: &Outputs<'_>, rows: Range<usize>, sums: *mut f32, k: usize) {
         // SAFETY: the caller's promises; a row of sums has BLOCKS blocks.
-        unsafe { columns.rows::<true>(rows, sums.cast()) };
+        unsafe { finish::<N12, true>(columns, rows, sums.cast(), k) };
     }
 }
 
@@ -183,9 +186,21 @@ impl Sums for N12 {
     }
 }
 
-/// Where a row's and block's sums are, in bytes.
-const fn place(row: usize, block: usize) -> usize {
-    (row * BLOCKS + block) * BYTES
+/// The indices of 16 k of an n12 panel, the first or the second 16.
+#[target_feature(enable = "avx512f,avx512bw")]
+#[inline]
+fn indices(panel: __m512i, half: usize) -> __m512i {
+    // The bytes of the first 16 k of every output, each twice.
+    let twice = _mm512_set4_epi32(0x0d0d_0c0c, 0x0909_0808, 0x0505_0404, 0x0101_0000);
+    let low = _mm512_set1_epi32(0x000f_000f);
+    let high = _mm512_set1_epi32(0x0f00_0f00);
+    let tables = _mm512_set1_epi32(0x3020_1000);
+    // The other 16 k of a panel are two bytes further on.
+    let select = _mm512_add_epi8(twice, _mm512_set1_epi8(2 * half as i8));
+    let bytes = _mm512_shuffle_epi8(panel, select);
+    let even = _mm512_and_si512(bytes, low);
+    let odd = _mm512_and_si512(_mm512_srli_epi16::<4>(bytes), high);
+    _mm512_or_si512(_mm512_or_si512(even, odd), tables)
 }
 
 /// Rows `from..from + R` of a tile; those that the tile does not have are the
@@ -197,23 +212,50 @@ const fn place(row: usize, block: usize) -> usize {
 /// `from + R` at most `ROWS`.
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni,avx512vbmi")]
 unsafe fn add<const R: usize, const B: usize>(chunk: &Chunk, from: usize) {
-    let mut sum = [[_mm512_setzero_si512(); B]; R];
-    if !chunk.first {
-        for (r, sum) in sum.iter_mut().enumerate() {
-            for (b, sum) in sum.iter_mut().enumerate() {
-                let at = place(from + r, b);
-                // SAFETY: the caller promises ROWS * BLOCKS registers.
-                *sum = unsafe { _mm512_loadu_si512(chunk.sums.add(at).cast()) };
+    // SAFETY: the caller's promises.
+    unsafe {
+        let mut sum = waiting::<R, B>(chunk, from);
+        look_up(&mut sum, chunk, &chunk.segments, from);
+        wait(chunk, from, &sum);
+    }
+}
+
+/// As [`add`] for the first rows where the panels are not there yet: decodes them for
+/// the rows that follow.
+///
+/// # Safety
+///
+/// As for [`add`], from row 0 on.
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni,avx512vbmi")]
+unsafe fn decode_and_look_up<const R: usize, const B: usize>(chunk: &Chunk) {
+    let segments = &chunk.segments;
+    let stride = chunk.packed_stride;
+    let (mut packed, mut panels) = (chunk.packed, chunk.panels);
+    // SAFETY: the caller's promises. A block has 64 bytes for every 32 k of every
+    // segment, a panel 64 bytes for every step and a row 64 bytes of tables.
+    unsafe {
+        let mut sum = waiting::<R, B>(chunk, 0);
+        for segment in 0..segments.count {
+            let tables: [_; R] = core::array::from_fn(|r| segments.row(r, segment));
+            for step in (0..segments.len / STEP).step_by(2) {
+                for half in 0..2 {
+                    let index = load::<B>(packed, stride).map(|panel| indices(panel, half));
+                    for (b, index) in index.iter().enumerate() {
+                        let to = panels.add(b * chunk.stride);
+                        _mm512_storeu_si512(to.cast(), *index);
+                    }
+                    panels = panels.add(BYTES);
+                    step_of(&mut sum, index, &tables, step + half);
+                }
+                for b in 0..B {
+                    // What the next tile decodes comes from afar while this one adds.
+                    let next = packed.wrapping_add((B + b) * stride);
+                    _mm_prefetch::<_MM_HINT_T1>(next.cast());
+                }
+                packed = packed.add(BYTES);
             }
         }
-    }
-    // SAFETY: the caller's promises.
-    unsafe { look_up(&mut sum, chunk, &chunk.segments, from) };
-    for (r, sum) in sum.into_iter().enumerate() {
-        for (b, sum) in sum.into_iter().enumerate() {
-            // SAFETY: as above.
-            unsafe { _mm512_storeu_si512(chunk.sums.add(place(from + r, b)).cast(), sum) };
-        }
+        wait(chunk, 0, &sum);
     }
 }
 
@@ -232,23 +274,37 @@ unsafe fn look_up<const R: usize, const B: usize>(
     // SAFETY: the caller's promises. A panel has 64 bytes for every step of every
     // segment, a segment 64 bytes of tables.
     unsafe {
-        let ones = _mm512_set1_epi8(1);
-        let mut panels = chunk.panels;
+        let mut panels = chunk.panels.cast_const();
         for segment in 0..segments.count {
             let tables: [_; R] = core::array::from_fn(|r| segments.row(from + r, segment));
             for step in 0..segments.len / STEP {
-                let mut index = [_mm512_setzero_si512(); B];
-                for (b, index) in index.iter_mut().enumerate() {
-                    *index = _mm512_loadu_si512(panels.add(b * chunk.stride).cast());
-                }
+                step_of(sum, load(panels, chunk.stride), &tables, step);
                 panels = panels.add(BYTES);
-                for r in 0..R {
-                    let table = _mm512_loadu_si512(tables[r].add(step * BYTES).cast());
-                    for b in 0..B {
-                        let sums = _mm512_permutexvar_epi8(index[b], table);
-                        sum[r][b] = _mm512_dpbusd_epi32(sum[r][b], ones, sums);
-                    }
-                }
+            }
+        }
+    }
+}
+
+/// Adds the sums of a step of every block.
+///
+/// # Safety
+///
+/// As for [`add`]; the rows' tables of this step are there.
+#[inline(always)]
+unsafe fn step_of<const R: usize, const B: usize>(
+    sum: &mut [[__m512i; B]; R],
+    index: [__m512i; B],
+    tables: &[*const u8; R],
+    step: usize,
+) {
+    // SAFETY: the caller's promises.
+    unsafe {
+        let ones = _mm512_set1_epi8(1);
+        for r in 0..R {
+            let table = _mm512_loadu_si512(tables[r].add(step * BYTES).cast());
+            for b in 0..B {
+                let sums = _mm512_permutexvar_epi8(index[b], table);
+                sum[r][b] = _mm512_dpbusd_epi32(sum[r][b], ones, sums);
             }
         }
     }

@@ -3,10 +3,12 @@
 
 use super::product::Tiles;
 pub(crate) use matvec::Bytes as ByteRows;
-pub(crate) use strip::{Sums, strip};
+pub(crate) use multiply::{load, wait, waiting};
+pub(crate) use strip::{Sums, finish, strip};
 pub(crate) use tile::{F32, I8, I16, Outputs};
 
 mod matvec;
+mod multiply;
 mod panel;
 mod strip;
 mod tile;

@@ -34,12 +34,12 @@ pub(super) trait Form {
     /// whole registers.
     unsafe fn store(to: *mut u8, quad: __m512i, count: usize);
 
-    /// Stores the four quads of a t2 panel.
+    /// Register `i` of those that a t2 panel's weights are in this form.
     ///
     /// # Safety
     ///
-    /// As for [`store`](Self::store), with room for all.
-    unsafe fn store_t2(to: *mut u8, panel: __m512i);
+    /// The CPU has AVX-512 F and BW.
+    unsafe fn of_t2(panel: __m512i, i: usize) -> __m512i;
 }
 
 /// The most quads that a packed panel has.
@@ -95,14 +95,20 @@ pub(super) unsafe fn decode<F: Form>(
         stream.flush();
     }
     if F::SUMS {
-        let excess = _mm512_slli_epi32::<7>(stream.sums);
         // SAFETY: 16 sums.
         unsafe {
             let started = _mm512_loadu_si512(starts.as_ptr().cast());
-            let started = _mm512_sub_epi32(started, excess);
+            let started = _mm512_add_epi32(started, start(stream.sums));
             _mm512_storeu_si512(starts.as_mut_ptr().cast(), started);
         }
     }
+}
+
+/// What sums start with on account of weights with these sums.
+#[target_feature(enable = "avx512f")]
+#[inline]
+pub(super) fn start(sums: __m512i) -> __m512i {
+    _mm512_sub_epi32(_mm512_setzero_si512(), _mm512_slli_epi32::<7>(sums))
 }
 
 /// The packed rows of each of a part's taps, for a dense codec with rows of
@@ -242,16 +248,13 @@ impl<F: Form> Stream<F> {
     #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
     #[inline]
     unsafe fn push_t2(&mut self, panel: __m512i) {
-        // SAFETY: the caller's promise.
-        unsafe { F::store_t2(self.to, panel) };
-        self.to = self.to.wrapping_add(4 * F::QUAD);
+        for i in 0..4 * F::QUAD / BYTES {
+            // SAFETY: the caller's promise.
+            unsafe { _mm512_storeu_si512(self.to.cast(), F::of_t2(panel, i)) };
+            self.to = self.to.wrapping_add(BYTES);
+        }
         if F::SUMS {
-            let quads = fields(panel);
-            let halves = [
-                _mm512_add_epi8(quads[0], quads[1]),
-                _mm512_add_epi8(quads[2], quads[3]),
-            ];
-            self.tally(_mm512_add_epi8(halves[0], halves[1]));
+            self.sums = tally_t2(self.sums, panel);
         }
     }
 
@@ -267,15 +270,8 @@ impl<F: Form> Stream<F> {
         unsafe { F::store(self.to, quad, count) };
         self.to = self.to.wrapping_add(F::QUAD);
         if F::SUMS {
-            self.tally(quad);
+            self.sums = tally(self.sums, quad);
         }
-    }
-
-    /// Adds bytes to the sums of their outputs.
-    #[target_feature(enable = "avx512f,avx512vnni")]
-    #[inline]
-    fn tally(&mut self, quad: __m512i) {
-        self.sums = _mm512_dpbusd_epi32(self.sums, _mm512_set1_epi8(1), quad);
     }
 
     /// Stores the k that still wait.
@@ -293,20 +289,54 @@ impl<F: Form> Stream<F> {
     }
 }
 
-/// The weights of a t2 panel. A nibble holds two fields; each of them has a table.
+/// Adds bytes to the sums of their outputs.
+#[target_feature(enable = "avx512f,avx512vnni")]
+#[inline]
+fn tally(sums: __m512i, quad: __m512i) -> __m512i {
+    _mm512_dpbusd_epi32(sums, _mm512_set1_epi8(1), quad)
+}
+
+/// Adds the weights of a t2 panel to the sums of their outputs.
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+#[inline]
+pub(super) fn tally_t2(sums: __m512i, panel: __m512i) -> __m512i {
+    // Of the two fields of a nibble.
+    let both = _mm512_set4_epi32(0x0403_0201, 0x0302_0100, 0x0201_00ff, 0x0100_fffe);
+    let [first, second] = nibbles(panel).map(|nibble| _mm512_shuffle_epi8(both, nibble));
+    tally(sums, _mm512_add_epi8(first, second))
+}
+
+/// The lower and the upper nibble of every byte.
+#[target_feature(enable = "avx512f,avx512bw")]
+#[inline]
+fn nibbles(panel: __m512i) -> [__m512i; 2] {
+    let nibble = _mm512_set1_epi8(15);
+    [
+        _mm512_and_si512(panel, nibble),
+        _mm512_and_si512(_mm512_srli_epi16::<4>(panel), nibble),
+    ]
+}
+
+/// Quad `i` of a t2 panel. A nibble holds two fields; each of them has a table.
+#[target_feature(enable = "avx512f,avx512bw")]
+#[inline]
+fn field(panel: __m512i, i: usize) -> __m512i {
+    let table = if i.is_multiple_of(2) {
+        _mm512_set1_epi32(i32::from_le_bytes([-1i8 as u8, 0, 1, 2]))
+    } else {
+        _mm512_set4_epi32(0x0202_0202, 0x0101_0101, 0, -1)
+    };
+    _mm512_shuffle_epi8(table, nibbles(panel)[i / 2])
+}
+
+/// The weights of a t2 panel.
 #[target_feature(enable = "avx512f,avx512bw")]
 #[inline]
 fn fields(panel: __m512i) -> [__m512i; MOST] {
-    let nibble = _mm512_set1_epi8(15);
-    let lower = _mm512_set1_epi32(i32::from_le_bytes([-1i8 as u8, 0, 1, 2]));
-    let upper = _mm512_set4_epi32(0x0202_0202, 0x0101_0101, 0, -1);
-    let first = _mm512_and_si512(panel, nibble);
-    let second = _mm512_and_si512(_mm512_srli_epi16::<4>(panel), nibble);
     let mut quads = [_mm512_setzero_si512(); MOST];
-    quads[0] = _mm512_shuffle_epi8(lower, first);
-    quads[1] = _mm512_shuffle_epi8(upper, first);
-    quads[2] = _mm512_shuffle_epi8(lower, second);
-    quads[3] = _mm512_shuffle_epi8(upper, second);
+    for (i, quad) in quads[..4].iter_mut().enumerate() {
+        *quad = field(panel, i);
+    }
     quads
 }
 
@@ -434,25 +464,20 @@ impl Form for Floats {
 
     #[target_feature(enable = "avx512f,avx512bw")]
     #[inline]
-    unsafe fn store_t2(to: *mut u8, panel: __m512i) {
+    unsafe fn of_t2(panel: __m512i, k: usize) -> __m512i {
         // The lowest four bits of a lane are an index: two fields, each of which
-        // has a table.
-        let lower = _mm512_set4_ps(2.0, 1.0, 0.0, -1.0);
-        let upper = _mm512_setr_ps(
-            -1.0, -1.0, -1.0, -1.0, 0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 1.0, 1.0, 2.0, 2.0, 2.0, 2.0,
-        );
-        for nibble in 0..8 {
-            let index = _mm512_srl_epi32(panel, _mm_cvtsi32_si128(4 * nibble));
-            // Nibble 2j has the fields k = j and 4 + j, the next one 8 + j and 12 + j.
-            let k = (nibble as usize) / 2 + (nibble as usize) % 2 * 8;
-            // SAFETY: the caller promises room for 16 rows.
-            unsafe {
-                let row = _mm512_permutexvar_ps(index, lower);
-                _mm512_storeu_ps(to.add(k * BYTES).cast(), row);
-                let row = _mm512_permutexvar_ps(index, upper);
-                _mm512_storeu_ps(to.add((k + 4) * BYTES).cast(), row);
-            }
-        }
+        // has a table. Nibble 2j has the fields k = j and 4 + j, the next one 8 + j
+        // and 12 + j.
+        let nibble = 2 * (k % 4) + k / 8;
+        let table = if (k / 4).is_multiple_of(2) {
+            _mm512_set4_ps(2.0, 1.0, 0.0, -1.0)
+        } else {
+            _mm512_setr_ps(
+                -1.0, -1.0, -1.0, -1.0, 0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 1.0, 1.0, 2.0, 2.0, 2.0, 2.0,
+            )
+        };
+        let index = _mm512_srl_epi32(panel, _mm_cvtsi32_si128(4 * nibble as i32));
+        _mm512_castps_si512(_mm512_permutexvar_ps(index, table))
     }
 }
 
@@ -480,20 +505,12 @@ impl Form for Words {
 
     #[target_feature(enable = "avx512f,avx512bw")]
     #[inline]
-    unsafe fn store_t2(to: *mut u8, panel: __m512i) {
+    unsafe fn of_t2(panel: __m512i, i: usize) -> __m512i {
         // The lowest five bits of a lane are an index, of which a field is two.
         let table = _mm512_set1_epi64(0x0002_0001_0000_ffff);
-        for pair in 0..2 {
-            let words = spread(panel, pair);
-            for field in 0..4 {
-                let shift = _mm_cvtsi32_si128(8 + 2 * field);
-                let index = _mm512_srl_epi16(words, shift);
-                let weights = _mm512_permutexvar_epi16(index, table);
-                let at = (2 * field + pair) as usize * BYTES;
-                // SAFETY: the caller promises room for 16 k.
-                unsafe { _mm512_storeu_si512(to.add(at).cast(), weights) };
-            }
-        }
+        let shift = _mm_cvtsi32_si128(8 + 2 * (i / 2) as i32);
+        let index = _mm512_srl_epi16(spread(panel, (i % 2) as i32), shift);
+        _mm512_permutexvar_epi16(index, table)
     }
 }
 
@@ -510,10 +527,7 @@ impl Form for Bytes {
 
     #[target_feature(enable = "avx512f,avx512bw")]
     #[inline]
-    unsafe fn store_t2(to: *mut u8, panel: __m512i) {
-        for (i, quad) in fields(panel)[..4].iter().enumerate() {
-            // SAFETY: the caller promises room for four quads.
-            unsafe { _mm512_storeu_si512(to.add(i * BYTES).cast(), *quad) };
-        }
+    unsafe fn of_t2(panel: __m512i, i: usize) -> __m512i {
+        field(panel, i)
     }
 }

@@ -8,8 +8,9 @@
 //!
 //! What is inlined into a function that has the features has none itself.
 
-use super::tile::Outputs;
+use super::tile::{BLOCKS, Outputs};
 use crate::epilogue::x86_avx512::{Columns, SumRows};
+use crate::layout::BLOCK;
 use crate::product::tiled::{Chunk, Segments};
 use core::arch::x86_64::*;
 use core::ops::Range;
@@ -64,6 +65,66 @@ pub(crate) unsafe fn strip<
             _ => false,
         }
     }
+}
+
+/// Finishes rows of `BLOCKS` blocks of sums, i32 where `INTEGER`, otherwise f32, of at most
+/// `k` products each.
+///
+/// # Safety
+///
+/// As for [`finish`](crate::product::tiled::Tile::finish); the CPU has AVX-512 F, BW and VL.
+#[inline(always)]
+pub(crate) unsafe fn finish<P: Sums, const INTEGER: bool>(
+    columns: &Outputs<'_>,
+    rows: Range<usize>,
+    sums: *const i32,
+    k: usize,
+) {
+    // SAFETY: the caller's promises.
+    unsafe {
+        let done = match columns {
+            Outputs::One(columns) => ready::<P, 1, 1>(columns, &rows, sums, k),
+            Outputs::Two(columns) => ready::<P, 2, 2>(columns, &rows, sums, k),
+            Outputs::Four(columns) if columns.registers() == 3 => {
+                ready::<P, 3, 4>(columns, &rows, sums, k)
+            }
+            Outputs::Four(columns) => ready::<P, 4, 4>(columns, &rows, sums, k),
+        };
+        if !done {
+            columns.rows::<INTEGER>(rows, sums);
+        }
+    }
+}
+
+/// As [`finish`], for `B` blocks, if sums can go from registers to the outputs; tells
+/// whether they can.
+///
+/// # Safety
+///
+/// As for [`finish`].
+#[inline(always)]
+unsafe fn ready<P: Sums, const B: usize, const N: usize>(
+    columns: &Columns<'_, N>,
+    rows: &Range<usize>,
+    sums: *const i32,
+    k: usize,
+) -> bool {
+    // SAFETY: the caller's promises.
+    unsafe {
+        let Some(finish) = P::Rows::<B>::new(columns, (k * P::LARGEST) as f32) else {
+            return false;
+        };
+        for (i, row) in rows.clone().enumerate() {
+            let sums = sums.add(i * BLOCKS * BLOCK);
+            let sums = core::array::from_fn(|b| _mm512_loadu_si512(sums.add(b * BLOCK).cast()));
+            if finish.has_residual() {
+                finish.rows::<1, true>(row, &[sums]);
+            } else {
+                finish.rows::<1, false>(row, &[sums]);
+            }
+        }
+    }
+    true
 }
 
 /// As [`strip`], for `B` blocks.

@@ -11,8 +11,9 @@
 //! known when these are decoded: sums begin with minus that. i32 sums wrap, which
 //! [`max_k`](crate::max_k) excludes for the result with valid weights.
 
+use super::multiply::{Multiply, add, multiply};
 use super::panel::{Bytes, Floats, Words, decode};
-use super::strip::{Sums, strip};
+use super::strip::{Sums, finish, strip};
 use crate::epilogue::Finish;
 use crate::epilogue::x86_avx512::{Columns, FloatTile, LANES, PackedRows};
 use crate::layout::BLOCK;
@@ -23,12 +24,11 @@ use core::arch::x86_64::*;
 use core::ops::Range;
 
 /// Output rows of a tile; they share what an epilogue prepares.
-const ROWS: usize = 12;
+pub(super) const ROWS: usize = 12;
 /// Blocks of a tile.
-const BLOCKS: usize = 4;
-/// Bytes of a register, and of the activations that meet one.
-const BYTES: usize = 64;
-const ACTIVATIONS: usize = 4;
+pub(super) const BLOCKS: usize = 4;
+/// Bytes of a register.
+pub(super) const BYTES: usize = 64;
 
 /// f32 activations.
 pub(crate) enum F32 {}
@@ -37,21 +37,9 @@ pub(crate) enum I16 {}
 /// i8 activations.
 pub(crate) enum I8 {}
 
-/// One instruction that multiplies.
-pub(super) trait Multiply: Tile {
-    /// Whether sums begin with the chunk's `starts`, rather than with 0.
-    const STARTS: bool = false;
-
-    /// Adds the products of a group of 16 outputs with the activations of a row,
-    /// which are in every lane.
-    ///
-    /// # Safety
-    ///
-    /// The CPU has AVX-512 F and VNNI.
-    unsafe fn multiply(sum: __m512i, weights: __m512i, x: __m512i) -> __m512i;
-}
-
 impl Multiply for F32 {
+    type Panel = Floats;
+
     #[target_feature(enable = "avx512f,avx512vnni")]
     #[inline]
     unsafe fn multiply(sum: __m512i, weights: __m512i, x: __m512i) -> __m512i {
@@ -61,6 +49,8 @@ impl Multiply for F32 {
 }
 
 impl Multiply for I16 {
+    type Panel = Words;
+
     #[target_feature(enable = "avx512f,avx512vnni")]
     #[inline]
     unsafe fn multiply(sum: __m512i, weights: __m512i, x: __m512i) -> __m512i {
@@ -82,7 +72,7 @@ impl Multiply for I16 {
 }
 
 impl Multiply for I8 {
-    const STARTS: bool = true;
+    type Panel = Bytes;
 
     #[target_feature(enable = "avx512f,avx512vnni")]
     #[inline]
@@ -132,13 +122,13 @@ impl Sums for I8 {
     }
 }
 
-/// Makes a tile: `tile!(NAME: X, STEP, FORM, INTEGER, DIRECT, PANELS, { ITEMS })`, with panels of
-/// that form, sums that are integers or not, and activations that are the input's
-/// or not, and so many KiB of panels in a chunk; the items go into the `impl`.
+/// Makes a tile: `tile!(NAME: X, STEP, FORM, DIRECT, PANELS, { ITEMS })`, with panels of
+/// that form, activations that are the input's or not, and so many KiB of panels in a
+/// chunk; the items go into the `impl`.
 macro_rules! tile {
     (
-        $name:ident: $x:ty, $step:literal, $form:ident, $integer:literal, $direct:literal,
-        $panels:literal, { $($more:item)* }
+        $name:ident: $x:ty, $step:literal, $form:ident, $direct:literal, $panels:literal,
+        { $($more:item)* }
     ) => {
         impl Tile for $name {
             type X = $x;
@@ -154,6 +144,10 @@ macro_rules! tile {
             const WAITING: usize = Self::STRIP;
             const IMAGE: usize = 256 << 10;
             $($more)*
+
+            fn decodes(codec: Codec, blocks: usize) -> Option<usize> {
+                (codec == Codec::T2).then_some(if blocks <= 2 { 8 } else { 4 })
+            }
 
             #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
             unsafe fn decode(
@@ -178,21 +172,21 @@ macro_rules! tile {
             unsafe fn columns<'a>(finish: &'a Finish<'a>, outputs: Range<usize>) -> Outputs<'a> {
                 Outputs::new(finish, outputs)
             }
-
-            #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
-            unsafe fn finish(columns: &Outputs<'_>, rows: Range<usize>, sums: *mut f32) {
-                // SAFETY: the caller's promises; a row of sums has BLOCKS blocks.
-                unsafe { columns.rows::<$integer>(rows, sums.cast()) };
-            }
         }
     };
 }
 
-tile!(F32: f32, 1, Floats, false, true, 288, {
+tile!(F32: f32, 1, Floats, true, 288, {
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
     unsafe fn strip(chunk: &Chunk, columns: &Outputs<'_>, rows: Range<usize>) -> bool {
         // SAFETY: the caller's promises are the same.
         unsafe { strip::<F32, 12, 12, 8, 6>(chunk, columns, rows) }
+    }
+
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+    unsafe fn finish(columns: &Outputs<'_>, rows: Range<usize>, sums: *mut f32, k: usize) {
+        // SAFETY: the caller's promises; a row of sums has BLOCKS blocks.
+        unsafe { finish::<F32, false>(columns, rows, sums.cast(), k) };
     }
 
     fn in_place(codec: Codec) -> bool {
@@ -205,20 +199,32 @@ tile!(F32: f32, 1, Floats, false, true, 288, {
     }
 });
 
-tile!(I16: i16, 2, Words, true, true, 144, {
+tile!(I16: i16, 2, Words, true, 144, {
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+    unsafe fn finish(columns: &Outputs<'_>, rows: Range<usize>, sums: *mut f32, _: usize) {
+        // SAFETY: the caller's promises; a row of sums has BLOCKS blocks.
+        unsafe { columns.rows::<true>(rows, sums.cast()) };
+    }
+
     unsafe fn prepare(x: &[i16], to: *mut u8) {
         // SAFETY: the caller's promise.
         unsafe { to.cast::<i16>().copy_from_nonoverlapping(x.as_ptr(), x.len()) };
     }
 });
 
-tile!(I8: i8, 4, Bytes, true, false, 144, {
+tile!(I8: i8, 4, Bytes, false, 288, {
     const ZERO: u8 = 128;
 
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
     unsafe fn strip(chunk: &Chunk, columns: &Outputs<'_>, rows: Range<usize>) -> bool {
         // SAFETY: the caller's promises are the same.
         unsafe { strip::<I8, 8, 8, 4, 4>(chunk, columns, rows) }
+    }
+
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+    unsafe fn finish(columns: &Outputs<'_>, rows: Range<usize>, sums: *mut f32, k: usize) {
+        // SAFETY: the caller's promises; a row of sums has BLOCKS blocks.
+        unsafe { finish::<I8, true>(columns, rows, sums.cast(), k) };
     }
 
     #[target_feature(enable = "avx512f,avx512bw")]
@@ -280,170 +286,6 @@ impl<'a> Outputs<'a> {
                 Outputs::Two(columns) => columns.rows::<INTEGER>(rows, sums, BLOCKS * BLOCK),
                 Outputs::Four(columns) => columns.rows::<INTEGER>(rows, sums, BLOCKS * BLOCK),
             };
-        }
-    }
-}
-
-/// A tile, of as many rows at a time as registers allow. Where fewer are left they
-/// are computed as the next larger number; nobody reads those sums.
-///
-/// # Safety
-///
-/// As for [`Tile::add`].
-#[target_feature(enable = "avx512f,avx512vnni")]
-#[inline]
-unsafe fn add<M: Multiply>(chunk: &Chunk) {
-    // SAFETY: the caller's promises are the same; there is room for ROWS rows.
-    unsafe {
-        let _ = match (chunk.blocks, chunk.segments.rows) {
-            (1, 1) => products::<M, 1, 1>(chunk, 0),
-            (1, 2..=4) => products::<M, 4, 1>(chunk, 0),
-            (1, 5..=8) => products::<M, 8, 1>(chunk, 0),
-            (1, _) => products::<M, ROWS, 1>(chunk, 0),
-            (2, 1) => products::<M, 1, 2>(chunk, 0),
-            (2, 2) => products::<M, 2, 2>(chunk, 0),
-            (2, 3..=4) => products::<M, 4, 2>(chunk, 0),
-            (2, 5..=8) => products::<M, 8, 2>(chunk, 0),
-            (2, _) => products::<M, ROWS, 2>(chunk, 0),
-            (3, _) => halves::<M, 3>(chunk),
-            _ => halves::<M, BLOCKS>(chunk),
-        };
-    }
-}
-
-/// A tile of three or four blocks; tells how many rows were computed.
-///
-/// # Safety
-///
-/// As for [`add`].
-#[target_feature(enable = "avx512f,avx512vnni")]
-#[inline]
-unsafe fn halves<M: Multiply, const B: usize>(chunk: &Chunk) -> usize {
-    let rows = chunk.segments.rows;
-    let mut from = 0;
-    while from < rows {
-        // SAFETY: the caller's promises; ROWS is more than all of them together.
-        from += unsafe {
-            match rows - from {
-                1 => products::<M, 1, B>(chunk, from),
-                2 => products::<M, 2, B>(chunk, from),
-                3..=4 | 7..=8 => products::<M, 4, B>(chunk, from),
-                _ => products::<M, 6, B>(chunk, from),
-            }
-        };
-    }
-    from
-}
-
-/// Adds the products of `R` rows from row `from` on with `B` blocks; tells how many
-/// rows that were.
-///
-/// # Safety
-///
-/// As for [`Tile::add`]; there is room for `from + R` rows, and as many pointers.
-#[target_feature(enable = "avx512f,avx512vnni")]
-unsafe fn products<M: Multiply, const R: usize, const B: usize>(
-    chunk: &Chunk,
-    from: usize,
-) -> usize {
-    let place = |r: usize, b: usize| {
-        let register = (from + r) * BLOCKS + b;
-        chunk.sums.wrapping_add(register * BYTES).cast::<__m512i>()
-    };
-    let mut sum = [[_mm512_setzero_si512(); B]; R];
-    for (r, sum) in sum.iter_mut().enumerate() {
-        for (b, sum) in sum.iter_mut().enumerate() {
-            // SAFETY: 16 starts for each block; the sums that wait are there.
-            unsafe {
-                if M::STARTS {
-                    *sum = _mm512_loadu_si512(chunk.starts.add(b * BLOCK).cast());
-                }
-                if !chunk.first {
-                    let waiting = _mm512_loadu_si512(place(r, b));
-                    *sum = if M::STARTS {
-                        _mm512_add_epi32(waiting, *sum)
-                    } else {
-                        waiting
-                    };
-                }
-            }
-        }
-    }
-    // SAFETY: the caller's promises.
-    unsafe { multiply::<M, R, B>(&mut sum, chunk, &chunk.segments, from) };
-    for (r, sum) in sum.iter().enumerate() {
-        for (b, sum) in sum.iter().enumerate() {
-            // SAFETY: the caller's promise.
-            unsafe { _mm512_storeu_si512(place(r, b), *sum) };
-        }
-    }
-    R
-}
-
-/// Adds the products of `R` rows of `segments`, from row `from` on, with the chunk's
-/// panels.
-///
-/// # Safety
-///
-/// The CPU has AVX-512 F and VNNI; everything in `chunk` is as it says, and so are the
-/// segments, with as many pointers.
-#[inline(always)]
-pub(super) unsafe fn multiply<M: Multiply, const R: usize, const B: usize>(
-    sum: &mut [[__m512i; B]; R],
-    chunk: &Chunk,
-    segments: &Segments,
-    from: usize,
-) {
-    let mut weights = chunk.panels;
-    let groups = segments.len / M::STEP;
-    for segment in 0..segments.count {
-        // SAFETY: segment < count.
-        let x: [*const u8; R] =
-            core::array::from_fn(|r| unsafe { segments.row(from + r, segment) });
-        let mut at = 0;
-        // SAFETY: a panel has 64 bytes for every group of every segment, and every
-        // row the four bytes that meet one.
-        unsafe {
-            while at + 2 <= groups {
-                step::<M, R, B>(sum, weights, chunk.stride, &x, at);
-                step::<M, R, B>(sum, weights.add(BYTES), chunk.stride, &x, at + 1);
-                weights = weights.add(2 * BYTES);
-                at += 2;
-            }
-            if at < groups {
-                step::<M, R, B>(sum, weights, chunk.stride, &x, at);
-                weights = weights.add(BYTES);
-            }
-        }
-    }
-}
-
-/// Adds the products of a group of every block.
-///
-/// # Safety
-///
-/// The groups are there, `stride` bytes from one to the next, and the rows'
-/// activations of group `at`.
-#[inline(always)]
-unsafe fn step<M: Multiply, const R: usize, const B: usize>(
-    sum: &mut [[__m512i; B]; R],
-    weights: *const u8,
-    stride: usize,
-    x: &[*const u8; R],
-    at: usize,
-) {
-    // SAFETY: the caller's promises.
-    unsafe {
-        let mut w = [_mm512_setzero_si512(); B];
-        for (b, w) in w.iter_mut().enumerate() {
-            *w = _mm512_loadu_si512(weights.add(b * stride).cast());
-        }
-        for r in 0..R {
-            let x = x[r].add(at * ACTIVATIONS).cast::<i32>().read_unaligned();
-            let x = _mm512_set1_epi32(x);
-            for b in 0..B {
-                sum[r][b] = M::multiply(sum[r][b], w[b], x);
-            }
         }
     }
 }

@@ -8,7 +8,8 @@
 //!     for each BLOCKS blocks of a group:
 //!         decode their panels, if all stay in a cache together and these are missing
 //!         for each chunk of k:
-//!             decode the chunk's panels            // unless they are
+//!             decode the chunk's panels            // unless they are, or the first tile
+//!                                                  // does so while it multiplies
 //!             for each tile of ROWS rows: add the chunk's products
 //!         epilogue
 //! ```
@@ -28,207 +29,17 @@
 
 use self::plan::{Cursor, Plan};
 use super::{Problem, Rows, Size, Split};
-use crate::epilogue::Finish;
+use crate::Ctx;
 use crate::layout::BLOCK;
 use crate::par::{Pieces, each_piece};
 use crate::task_scratch::TaskScratch;
-use crate::{Codec, Ctx, Matrix};
 use core::ops::Range;
+
+pub(crate) use tile::{Chunk, Outputs, Part, Segments, Tile};
 
 mod image;
 mod plan;
-
-/// What one instruction set does with one kind of activations and weights.
-pub(crate) trait Tile {
-    /// Elements of the input.
-    type X: Copy + Sync;
-    /// The epilogue of some outputs, with all that is the same for every row.
-    type Columns<'a>;
-
-    /// Output rows of a tile.
-    const ROWS: usize;
-    /// Rows of a smaller tile that is as fast row by row, if there is one: a strip that
-    /// is no multiple of `ROWS` then has some of these rather than one of few rows.
-    const FEWER: usize = Self::ROWS;
-    /// Blocks of 16 outputs of a tile.
-    const BLOCKS: usize;
-    /// k values of a group.
-    const STEP: usize;
-    /// Bytes of a group of 16 outputs in a panel.
-    const GROUP: usize;
-    /// Bytes of an activation in what segments point to.
-    const UNIT: usize;
-    /// Whether segments may point to the input itself.
-    const DIRECT: bool;
-    /// Whether activations become tables in which sums are looked up.
-    const TABLES: bool = false;
-    /// The byte of which an image's zeros consist.
-    const ZERO: u8 = 0;
-    /// Bytes of a chunk's panels at most, so that they and the rows they meet stay
-    /// in a cache.
-    const PANELS: usize = 18 << 10;
-    /// Bytes of the panels of a group of channels at most that are decoded once and
-    /// kept.
-    const KEPT: usize = 64 << 10;
-    /// Rows of a strip at most: more of them decode panels less often. One tile is
-    /// always possible.
-    const STRIP: usize = 192;
-    /// The same where sums wait for further chunks.
-    const WAITING: usize = 192;
-    /// Bytes of an image at most.
-    const IMAGE: usize = 128 << 10;
-
-    /// Whether blocks of this codec are panels already.
-    fn in_place(_: Codec) -> bool {
-        false
-    }
-
-    /// Brings a run of the input into the form in which segments have it.
-    ///
-    /// # Safety
-    ///
-    /// The CPU has what the variant needs; `to` has room for `UNIT` bytes for each
-    /// element, and begins at a multiple of `UNIT`.
-    unsafe fn prepare(x: &[Self::X], to: *mut u8);
-
-    /// Decodes some taps and some channels of a block to a panel: `taps *
-    /// channels` values of k without filler between taps, then weights of 0 up to
-    /// a multiple of `STEP`. Adds to `starts` what the sums of each output are to
-    /// start with on account of these weights, if that is not 0.
-    ///
-    /// # Safety
-    ///
-    /// The CPU has what the variant needs; `block` is a block of the array,
-    /// `part` lies in it, its channels begin at a multiple of 16, and `panel`
-    /// has room.
-    unsafe fn decode(
-        codec: Codec,
-        matrix: &Matrix,
-        block: &[u8],
-        part: &Part,
-        panel: *mut u8,
-        starts: &mut [i32; BLOCK],
-    );
-
-    /// What [`add`](Self::add) needs to know of each row's activations, for all
-    /// segments of a strip's rows.
-    ///
-    /// # Safety
-    ///
-    /// The CPU has what the variant needs; `segments` hold what they say.
-    unsafe fn row_sums(_segments: &Segments, _sums: &mut [i32]) {}
-
-    /// Adds a chunk's products to the sums of a tile.
-    ///
-    /// # Safety
-    ///
-    /// The CPU has what the variant needs; everything in `chunk` is as it says.
-    unsafe fn add(chunk: &Chunk);
-
-    /// The epilogue of these outputs.
-    ///
-    /// # Safety
-    ///
-    /// The CPU has what the variant needs.
-    unsafe fn columns<'a>(finish: &'a Finish<'a>, outputs: Range<usize>) -> Self::Columns<'a>;
-
-    /// Finishes some rows; `sums` has rows of `BLOCKS * 16` of what
-    /// [`add`](Self::add) leaves after the last chunk.
-    ///
-    /// # Safety
-    ///
-    /// The CPU has what the variant needs; no other task has these elements.
-    unsafe fn finish(columns: &Self::Columns<'_>, rows: Range<usize>, sums: *mut f32);
-
-    /// Computes all rows of a strip at once, epilogue included, where the tile has
-    /// a faster way than [`add`](Self::add) and [`finish`](Self::finish) one after
-    /// the other; otherwise does nothing and returns false. `chunk` is that of the
-    /// strip's first tile, first and last of its product; the other rows' pointers and
-    /// sums follow those.
-    ///
-    /// # Safety
-    ///
-    /// As for [`add`](Self::add) and [`finish`](Self::finish).
-    unsafe fn strip(_chunk: &Chunk, _columns: &Self::Columns<'_>, _rows: Range<usize>) -> bool {
-        false
-    }
-}
-
-/// The epilogue of some outputs, without preparations.
-pub(crate) struct Outputs<'a> {
-    pub(crate) finish: &'a Finish<'a>,
-    pub(crate) outputs: Range<usize>,
-}
-
-/// Some of a block's weights.
-pub(crate) struct Part {
-    pub(crate) taps: Range<usize>,
-    pub(crate) channels: Range<usize>,
-}
-
-/// The activations of a tile's rows.
-#[derive(Clone, Copy)]
-pub(crate) struct Segments {
-    /// Where each of `ROWS` rows begins; those beyond the tile's are the last one
-    /// again.
-    pub(crate) pointers: *const *const u8,
-    /// How many bytes each segment is further on.
-    pub(crate) offsets: *const usize,
-    /// How many segments.
-    pub(crate) count: usize,
-    /// Where in each segment to begin, in bytes.
-    pub(crate) offset: usize,
-    /// Activations of each from there, a multiple of `STEP`.
-    pub(crate) len: usize,
-    /// Rows.
-    pub(crate) rows: usize,
-}
-
-impl Segments {
-    /// The first `R` rows of one segment.
-    ///
-    /// # Safety
-    ///
-    /// `segment` is below `count`, `R` at most `ROWS`.
-    #[inline(always)]
-    pub(crate) unsafe fn get<const R: usize>(&self, segment: usize) -> [*const u8; R] {
-        // SAFETY: the caller's promise.
-        core::array::from_fn(|r| unsafe { self.row(r, segment) })
-    }
-
-    /// A row of one segment.
-    ///
-    /// # Safety
-    ///
-    /// `segment` is below `count`, `row` below `ROWS`.
-    #[inline(always)]
-    pub(crate) unsafe fn row(&self, row: usize, segment: usize) -> *const u8 {
-        // SAFETY: ROWS pointers and `count` offsets.
-        unsafe { (*self.pointers.add(row)).wrapping_add(*self.offsets.add(segment) + self.offset) }
-    }
-}
-
-/// What a tile adds up in one call.
-pub(crate) struct Chunk {
-    pub(crate) segments: Segments,
-    /// The first block's panel, and the bytes from one block's to the next's.
-    pub(crate) panels: *const u8,
-    pub(crate) stride: usize,
-    /// Blocks, at most `BLOCKS`.
-    pub(crate) blocks: usize,
-    /// What the sums of every row start with on account of this chunk, 16 for each
-    /// block.
-    pub(crate) starts: *const i32,
-    /// Of each of `ROWS` rows.
-    pub(crate) row_sums: *const i32,
-    /// `ROWS * BLOCKS` times 64 bytes: what a tile likes between chunks, and
-    /// after the last one `[rows][BLOCKS * 16]` sums as its `finish` takes them.
-    pub(crate) sums: *mut u8,
-    /// Whether this is the first chunk: `sums` are undefined.
-    pub(crate) first: bool,
-    /// Whether this is the last chunk.
-    pub(crate) last: bool,
-}
+mod tile;
 
 /// Scratch bytes for this many threads; `usize::MAX` where that overflows.
 pub(crate) fn scratch<T: Tile, R: Rows>(size: &Size, rows: &R, threads: usize) -> usize {
@@ -372,12 +183,16 @@ impl<T: Tile, R: Rows> Task<'_, T, R> {
         true
     }
 
-    /// The tiles of a strip.
-    fn tiles(&self, rows: Range<usize>) -> impl Iterator<Item = Range<usize>> {
+    /// The tiles of a strip; the first one has `first` rows at most, unless that is 0.
+    fn tiles(&self, rows: Range<usize>, first: usize) -> impl Iterator<Item = Range<usize>> {
         let mut left = rows;
+        let mut first = first.min(left.len());
         core::iter::from_fn(move || {
             let start = left.start;
-            left.start += tile_rows::<T>(left.len());
+            left.start += match core::mem::take(&mut first) {
+                0 => tile_rows::<T>(left.len()),
+                first => first,
+            };
             (start < left.end).then_some(start..left.start)
         })
     }
@@ -406,6 +221,13 @@ impl<T: Tile, R: Rows> Task<'_, T, R> {
         }
         let [chunk_segments, chunk_len] = plan.chunk;
         let single = plan.chunk == [plan.segments, plan.len];
+        // Segments that tap by tap are whole panels of packed weights.
+        let panel_k = size.codec.panel().0;
+        let whole = [size.matrix.channels, chunk_len].map(|len| len.is_multiple_of(panel_k));
+        let decoding = match T::decodes(size.codec, units.len()) {
+            Some(rows) if whole == [true; 2] && !plan.kept => rows,
+            _ => 0,
+        };
         let (first_output, _) = self.problem.outputs(units.start);
         let (last_output, outputs) = self.problem.outputs(units.end - 1);
         let outputs = first_output..last_output + outputs;
@@ -415,53 +237,58 @@ impl<T: Tile, R: Rows> Task<'_, T, R> {
             for from in (0..plan.len).step_by(chunk_len) {
                 let count = chunk_segments.min(plan.segments - segment);
                 let len = chunk_len.min(plan.len - from);
+                let block = self.problem.block(units.start);
+                let k = segment * plan.len + from;
+                let (mut packed, packed_stride) = (core::ptr::null(), block.len());
                 let (panels, stride) = if T::in_place(size.codec) {
-                    let at = (segment * plan.len + from) / T::STEP * T::GROUP;
-                    let block = self.problem.block(units.start);
-                    (block[at..].as_ptr(), block.len())
+                    let at = k / T::STEP * T::GROUP;
+                    (block[at..].as_ptr().cast_mut(), block.len())
                 } else {
-                    if !plan.kept {
+                    if decoding > 0 {
+                        packed = block[k / panel_k * size.codec.panel().1..].as_ptr();
+                    } else if !plan.kept {
                         for (i, unit) in units.clone().enumerate() {
                             // SAFETY: the caller's promise; at most BLOCKS units.
                             unsafe { self.decode(unit, segment..segment + count, from, len, i) };
                         }
                     }
-                    let panels = self.part::<u8>(kept * plan.panel);
-                    (panels.cast_const(), plan.panel)
+                    (self.part::<u8>(kept * plan.panel), plan.panel)
                 };
-                let chunk = |i: usize, row: usize, count_rows: usize| {
+                let chunk = |row: usize, count_rows: usize| {
                     let mut segments = self.segments(row, count_rows);
                     segments.offsets = segments.offsets.wrapping_add(segment);
                     (segments.count, segments.len) = (count, len);
                     segments.offset = from * T::UNIT;
-                    let waiting = if single { 0 } else { i };
+                    let waiting = if single { 0 } else { row };
                     Chunk {
                         segments,
                         panels,
                         stride,
+                        packed: if row == 0 { packed } else { core::ptr::null() },
+                        packed_stride,
                         blocks: units.len(),
                         starts: self
                             .part::<[i32; BLOCK]>(plan.starts)
                             .wrapping_add(kept)
                             .cast(),
                         row_sums: self.part::<i32>(plan.row_sums).wrapping_add(row),
-                        sums: self.part(plan.sums + waiting * T::ROWS * T::BLOCKS * plan::SUMS),
+                        sums: self.part(plan.sums + waiting * T::BLOCKS * plan::SUMS),
                         first: segment == 0 && from == 0,
                         last: segment + count == plan.segments && from + len == plan.len,
                     }
                 };
-                // SAFETY: panels and segments were just made; the promises of the
-                // caller.
-                unsafe {
-                    let first = chunk(0, 0, tile_rows::<T>(rows.len()));
-                    if single && T::strip(&first, &columns, rows.clone()) {
-                        continue;
-                    }
-                    for (i, tile) in self.tiles(rows.clone()).enumerate() {
-                        let chunk = chunk(i, tile.start - rows.start, tile.len());
+                for tile in self.tiles(rows.clone(), decoding) {
+                    let chunk = chunk(tile.start - rows.start, tile.len());
+                    // SAFETY: panels and segments were just made, or are to be; the
+                    // promises of the caller.
+                    unsafe {
+                        let left = tile.start..rows.end;
+                        if single && chunk.packed.is_null() && T::strip(&chunk, &columns, left) {
+                            break;
+                        }
                         T::add(&chunk);
                         if chunk.last {
-                            T::finish(&columns, tile, chunk.sums.cast());
+                            T::finish(&columns, tile, chunk.sums.cast(), plan.segments * plan.len);
                         }
                     }
                 }

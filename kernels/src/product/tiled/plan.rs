@@ -150,13 +150,18 @@ impl Plan {
         let blocks = if plan.kept { plan.blocks } else { blocks };
         plan.cut_blocks(size);
         let strip_tiles = plan.strip.div_ceil(T::ROWS);
-        let waiting_tiles = if single { 1 } else { strip_tiles };
         let strip_rows = strip_tiles * T::ROWS;
+        // A strip's last tile may compute more rows than it has, up to `ROWS`.
+        let waiting = if single {
+            T::ROWS
+        } else {
+            strip_rows + T::ROWS
+        };
         let end = &mut plan.task;
         part(end, panels, blocks)?;
         plan.starts = part(end, blocks, size_of::<[i32; BLOCK]>())?;
         plan.decoded = part(end, decoded, size_of::<bool>())?;
-        plan.sums = part(end, waiting_tiles * T::ROWS, T::BLOCKS * SUMS)?;
+        plan.sums = part(end, waiting, T::BLOCKS * SUMS)?;
         plan.pointers = part(end, strip_rows, size_of::<*const u8>())?;
         plan.row_sums = part(end, strip_rows, size_of::<i32>())?;
         plan.offsets = part(end, segments, size_of::<usize>())?;
