@@ -115,12 +115,19 @@ fn the_command() {
     assert!(html.contains("<svg") && html.contains("Channels that stay"));
 
     for (pattern, stage, codec) in [("1of2", "1 of 2", "n12"), ("3of4", "3 of 4", "n34")] {
-        let table = prune(&["--pattern", pattern, "--samples", "16"]);
+        let normalised = ["--mean", "0.25", "--std", "0.5"];
+        let table = prune(&[&["--pattern", pattern, "--samples", "16"], &normalised[..]].concat());
         for word in ["error of pattern", " to ", &format!("{stage} alone")] {
             assert!(table.contains(word), "{word} is not in\n{table}");
         }
         let shown = succeed(&["inspect", &tern]);
-        assert!(shown.contains(codec), "{shown}");
+        for word in [
+            codec,
+            "metadata input_mean: 0.25",
+            "metadata input_std: 0.5",
+        ] {
+            assert!(shown.contains(word), "{word} is not in\n{shown}");
+        }
     }
 
     refuse(

@@ -12,7 +12,8 @@ const HEADING: &str = "How pixels are normalised";
 /// How pixels are normalised.
 #[derive(clap::Args)]
 pub struct Pixels {
-    /// Subtracted from pixels in 0..1: one value, or one a channel; `compile` keeps it in the file
+    /// Subtracted from pixels in 0..1: one value, or one a channel; `compile` and `prune` keep it
+    /// in the file
     /// [default: the data set's mean; for `run`, what the model's file says, or 0]
     #[arg(
         long,

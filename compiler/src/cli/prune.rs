@@ -102,6 +102,7 @@ pub(super) fn run(args: Args) -> Result<()> {
             skip: args.skip.clone(),
             ..Policy::default()
         },
+        metadata: args.on.pixels.metadata()?,
         ..CompileOptions::default()
     };
     let asked = CompileOptions {
