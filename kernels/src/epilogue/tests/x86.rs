@@ -1,7 +1,7 @@
 //! Sums in registers of 256 and 512 bits against the scalar epilogue.
 
 use crate::Caps;
-use crate::epilogue::x86_avx512::{Columns, FloatTile, LANES, PackedRows, Place, SumRows};
+use crate::epilogue::x86_avx512::{Columns, FloatTile, IntegerTile, LANES, Place, SumRows};
 use crate::epilogue::*;
 use crate::testing::{Buffer, OUTPUTS, Rng};
 use core::arch::x86_64::*;
@@ -314,7 +314,7 @@ unsafe fn straight_part<const INTEGER: bool, const B: usize, const N: usize>(
             })
         });
         if INTEGER {
-            finish_straight(PackedRows::<B>::new(&columns, most), &sums)
+            finish_straight(IntegerTile::<B>::new(&columns, most), &sums)
         } else {
             finish_straight(FloatTile::<B>::new(&columns, most), &sums)
         }

@@ -1,7 +1,7 @@
 //! Output lines, for kernels that walk along them and keep sums in registers.
 
+use super::integers::fits;
 use super::order::pack;
-use super::packed::fits;
 use super::store::store_f32;
 use super::{Columns, LANES, Out, Place, bound, load, mask};
 use crate::epilogue::{ANY, FLOATS, Finish, PACKED};

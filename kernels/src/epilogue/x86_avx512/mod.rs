@@ -23,14 +23,14 @@ use core::arch::x86_64::*;
 use core::ops::Range;
 
 mod floats;
+mod integers;
 mod line;
 mod order;
-mod packed;
 mod store;
 
 pub(crate) use floats::FloatTile;
+pub(crate) use integers::IntegerTile;
 pub(crate) use line::Line;
-pub(crate) use packed::PackedRows;
 
 use order::{pack, unpack};
 use store::{add_f32, add_i8, add_i16, store_f32};

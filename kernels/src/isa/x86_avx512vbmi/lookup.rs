@@ -14,7 +14,7 @@
 //! i32 sums are exact for as many products as [`max_k`](crate::max_k) allows.
 
 use crate::epilogue::Finish;
-use crate::epilogue::x86_avx512::PackedRows;
+use crate::epilogue::x86_avx512::IntegerTile;
 use crate::isa::x86_avx512vnni::{Outputs, Sums, finish, load, strip, wait, waiting};
 use crate::layout::{BLOCK, PANEL_BYTES, n12, t2};
 use crate::product::tiled::{Chunk, Part, Segments, Tile};
@@ -167,7 +167,7 @@ impl Tile for N12 {
 }
 
 impl Sums for N12 {
-    type Rows<const B: usize> = PackedRows<B>;
+    type Rows<const B: usize> = IntegerTile<B>;
 
     // Of a trit and an activation.
     const LARGEST: usize = 128;

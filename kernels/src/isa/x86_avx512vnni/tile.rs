@@ -15,7 +15,7 @@ use super::multiply::{Multiply, add, multiply};
 use super::panel::{Bytes, Floats, Words, decode};
 use super::strip::{Sums, finish, strip};
 use crate::epilogue::Finish;
-use crate::epilogue::x86_avx512::{Columns, FloatTile, LANES, PackedRows};
+use crate::epilogue::x86_avx512::{Columns, FloatTile, IntegerTile, LANES};
 use crate::layout::BLOCK;
 use crate::product::tiled::{Chunk, Part, Segments, Tile};
 use crate::{Codec, Matrix};
@@ -99,7 +99,7 @@ impl Sums for F32 {
 }
 
 impl Sums for I8 {
-    type Rows<const B: usize> = PackedRows<B>;
+    type Rows<const B: usize> = IntegerTile<B>;
 
     // Of weights, or the largest code less one, and of activations.
     const LARGEST: usize = 128 * 128;

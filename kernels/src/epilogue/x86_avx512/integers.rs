@@ -14,7 +14,7 @@ use core::arch::x86_64::*;
 const REGISTERS: usize = 4;
 
 /// The epilogue of `B` registers of outputs, 1 to 4.
-pub(crate) struct PackedRows<const B: usize> {
+pub(crate) struct IntegerTile<const B: usize> {
     scale: [__m512; B],
     bias: [__m512; B],
     /// Where output `first` of row 0 goes, and the distance to the next row's.
@@ -55,7 +55,7 @@ enum Added {
     },
 }
 
-impl<const B: usize> SumRows<B> for PackedRows<B> {
+impl<const B: usize> SumRows<B> for IntegerTile<B> {
     #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
     unsafe fn new<const N: usize>(columns: &Columns<'_, N>, largest: f32) -> Option<Self> {
         let finish = columns.finish;
@@ -105,7 +105,7 @@ impl<const B: usize> SumRows<B> for PackedRows<B> {
             },
             _ => return None,
         };
-        Some(PackedRows {
+        Some(IntegerTile {
             scale: core::array::from_fn(|b| columns.scale[b]),
             bias: core::array::from_fn(|b| columns.bias[b]),
             to,
@@ -139,7 +139,7 @@ impl<const B: usize> SumRows<B> for PackedRows<B> {
     }
 }
 
-impl<const B: usize> PackedRows<B> {
+impl<const B: usize> IntegerTile<B> {
     /// Rows that make a register of bytes.
     const ROWS: usize = REGISTERS / B;
 
