@@ -243,7 +243,7 @@ pub struct ThreadPool {
 impl ThreadPool {
     /// A pool that runs up to `threads` tasks side by side (at most
     /// [`MAX_THREADS`]), the caller's included; 0 for as many as the machine
-    /// has processors for this program.
+    /// has processors for this program. Returns when its threads have started.
     ///
     /// # Errors
     /// What the operating system says where it refuses to start a thread.
@@ -266,12 +266,22 @@ impl ThreadPool {
             threads: Vec::with_capacity(more),
             submit: Mutex::new(()),
         };
+        let started = Arc::new(AtomicUsize::new(0));
         for i in 0..more {
             let shared = Arc::clone(&pool.shared);
+            let (started, maker) = (Arc::clone(&started), thread::current());
             let thread = thread::Builder::new().name(format!("ternrt-{}", i + 1));
             // If one cannot start, dropping the pool ends the others.
-            pool.threads
-                .push(thread.spawn(move || shared.thread(&shared.desks[i]))?);
+            pool.threads.push(thread.spawn(move || {
+                started.fetch_add(1, Ordering::Release);
+                maker.unpark();
+                drop((started, maker));
+                shared.thread(&shared.desks[i]);
+            })?);
+        }
+        // What starting takes, memory for one, is not left to the first runs.
+        while started.load(Ordering::Acquire) < more {
+            thread::park();
         }
         Ok(pool)
     }
