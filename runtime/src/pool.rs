@@ -266,23 +266,27 @@ impl ThreadPool {
             threads: Vec::with_capacity(more),
             submit: Mutex::new(()),
         };
-        let started = Arc::new(AtomicUsize::new(0));
+        let started = Arc::new((Mutex::new(0), Condvar::new()));
         for i in 0..more {
-            let shared = Arc::clone(&pool.shared);
-            let (started, maker) = (Arc::clone(&started), thread::current());
+            let (shared, started) = (Arc::clone(&pool.shared), Arc::clone(&started));
             let thread = thread::Builder::new().name(format!("ternrt-{}", i + 1));
             // If one cannot start, dropping the pool ends the others.
             pool.threads.push(thread.spawn(move || {
-                started.fetch_add(1, Ordering::Release);
-                maker.unpark();
-                drop((started, maker));
+                *lock(&started.0) += 1;
+                started.1.notify_one();
+                drop(started);
                 shared.thread(&shared.desks[i]);
             })?);
         }
         // What starting takes, memory for one, is not left to the first runs.
-        while started.load(Ordering::Acquire) < more {
-            thread::park();
+        let mut count = lock(&started.0);
+        while *count < more {
+            count = started
+                .1
+                .wait(count)
+                .unwrap_or_else(PoisonError::into_inner);
         }
+        drop(count);
         Ok(pool)
     }
 }
