@@ -279,14 +279,10 @@ impl ThreadPool {
             })?);
         }
         // What starting takes, memory for one, is not left to the first runs.
-        let mut count = lock(&started.0);
-        while *count < more {
-            count = started
-                .1
-                .wait(count)
-                .unwrap_or_else(PoisonError::into_inner);
-        }
-        drop(count);
+        let all = started
+            .1
+            .wait_while(lock(&started.0), |count| *count < more);
+        drop(all.unwrap_or_else(PoisonError::into_inner));
         Ok(pool)
     }
 }

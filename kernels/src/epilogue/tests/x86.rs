@@ -327,14 +327,11 @@ unsafe fn finish_straight<const B: usize>(
     finish: Option<impl SumRows<B>>,
     sums: &[[__m512i; B]; ROWS],
 ) -> bool {
+    let Some(finish) = finish else {
+        return false;
+    };
     // SAFETY: the caller's promises.
-    unsafe {
-        match finish {
-            Some(finish) if finish.has_residual() => finish.rows::<ROWS, true>(0, sums),
-            Some(finish) => finish.rows::<ROWS, false>(0, sums),
-            None => return false,
-        }
-    }
+    unsafe { finish.any_rows(0, sums) };
     true
 }
 

@@ -3,7 +3,7 @@
 //!
 //! What is inlined into a function that has the features has none itself.
 
-use super::{Columns, LANES, Out, SumRows};
+use super::{Columns, LANES, Out, SumRows, lanes};
 use crate::View;
 use crate::epilogue::{Finish, FloatRows, Residual};
 use core::arch::x86_64::*;
@@ -86,7 +86,7 @@ impl<const B: usize> SumRows<B> for FloatTile<B> {
             to: y.start().wrapping_add(columns.first),
             step: finish.outputs,
             residual,
-            mask: (columns.mask >> ((B - 1) * LANES)) as __mmask16,
+            mask: lanes(columns.mask, B - 1),
         })
     }
 

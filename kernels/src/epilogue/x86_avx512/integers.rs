@@ -5,7 +5,7 @@
 //!
 //! What is inlined into a function that has the features has none itself.
 
-use super::{Columns, LANES, Out, SumRows, mask};
+use super::{Columns, LANES, Out, SumRows, bound, lanes, mask};
 use crate::View;
 use crate::epilogue::Residual;
 use core::arch::x86_64::*;
@@ -169,7 +169,7 @@ impl<const B: usize> IntegerTile<B> {
                 for r in 0..count {
                     let at = (row + from + r) * self.step;
                     for b in 0..B {
-                        self.add_residual(&mut t[r * B + b], at + b * LANES, self.mask(b));
+                        self.add_residual(&mut t[r * B + b], at + b * LANES, lanes(self.mask, b));
                     }
                 }
             }
@@ -195,27 +195,23 @@ impl<const B: usize> IntegerTile<B> {
                     self.store(*to, row + from, count, bytes);
                 }
                 To::Floats { to, bounds } => {
+                    if let Some([low, high]) = *bounds {
+                        bound(&mut t, low, high);
+                    }
                     for r in 0..count {
                         let at = to.wrapping_add((row + from + r) * self.step);
                         for b in 0..B {
-                            let mut t = t[r * B + b];
-                            if let Some([low, high]) = bounds {
-                                // The second operand is the result where the first is NaN.
-                                t = _mm512_max_ps(t, _mm512_set1_ps(*low));
-                                t = _mm512_min_ps(t, _mm512_set1_ps(*high));
-                            }
-                            _mm512_mask_storeu_ps(at.wrapping_add(b * LANES), self.mask(b), t);
+                            let t = t[r * B + b];
+                            _mm512_mask_storeu_ps(
+                                at.wrapping_add(b * LANES),
+                                lanes(self.mask, b),
+                                t,
+                            );
                         }
                     }
                 }
             }
         }
-    }
-
-    /// The outputs of register `b` of a row that there are.
-    #[inline(always)]
-    fn mask(&self, b: usize) -> __mmask16 {
-        (self.mask >> (b * LANES)) as __mmask16
     }
 
     /// Adds the residual of the outputs from `at` on.

@@ -63,6 +63,23 @@ pub(crate) trait SumRows<const B: usize>: Sized {
         row: usize,
         sums: &[[__m512i; B]; R],
     );
+
+    /// [`rows`](Self::rows), with a residual or not.
+    ///
+    /// # Safety
+    ///
+    /// As for [`rows`](Self::rows).
+    #[inline(always)]
+    unsafe fn any_rows<const R: usize>(&self, row: usize, sums: &[[__m512i; B]; R]) {
+        // SAFETY: the caller's promises.
+        unsafe {
+            if self.has_residual() {
+                self.rows::<R, true>(row, sums);
+            } else {
+                self.rows::<R, false>(row, sums);
+            }
+        }
+    }
 }
 
 impl Finish<'_> {

@@ -15,7 +15,7 @@
 
 use crate::epilogue::Finish;
 use crate::epilogue::x86_avx512::IntegerTile;
-use crate::isa::x86_avx512vnni::{Outputs, Sums, finish, load, strip, wait, waiting};
+use crate::isa::x86_avx512vnni::{BLOCKS, Outputs, Sums, finish, load, strip, wait, waiting};
 use crate::layout::{BLOCK, PANEL_BYTES, n12, t2};
 use crate::product::tiled::{Chunk, Part, Segments, Tile};
 use crate::{Codec, Matrix};
@@ -25,9 +25,8 @@ use core::ops::Range;
 /// Output rows of a tile, [`AT_ONCE`] of them at a time; they share the
 /// epilogue's preparations.
 const ROWS: usize = 8;
-/// Rows whose sums are in registers, and blocks of a tile: 16 registers.
+/// Rows whose sums are in registers, at most 16 with all blocks of a tile.
 const AT_ONCE: usize = 4;
-const BLOCKS: usize = 4;
 /// k values that one register looks up.
 const STEP: usize = 16;
 /// Bytes of a register.

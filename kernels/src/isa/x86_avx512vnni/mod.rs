@@ -5,7 +5,7 @@ use super::product::Tiles;
 pub(crate) use matvec::Bytes as ByteRows;
 pub(crate) use multiply::{load, wait, waiting};
 pub(crate) use strip::{Sums, finish, strip};
-pub(crate) use tile::{F32, I8, I16, Outputs};
+pub(crate) use tile::{BLOCKS, F32, I8, I16, Outputs};
 
 mod matvec;
 mod multiply;

@@ -26,6 +26,11 @@ pub(super) trait Multiply: Tile {
     unsafe fn multiply(sum: __m512i, weights: __m512i, x: __m512i) -> __m512i;
 }
 
+/// Rows at a time of so many blocks while panels are decoded: 4 or 8.
+pub(super) const fn decoding_rows(blocks: usize) -> usize {
+    if blocks <= 2 { 8 } else { 4 }
+}
+
 /// A tile, of as many rows at a time as registers allow. Where fewer are left they
 /// are computed as the next larger number; nobody reads those sums.
 ///
@@ -61,7 +66,7 @@ unsafe fn rows<M: Multiply, const B: usize, const R: usize>(chunk: &Chunk) {
         if !chunk.packed.is_null() {
             from = match rows {
                 1 => decode_and_multiply::<M, 1, B>(chunk),
-                5.. if B <= 2 => decode_and_multiply::<M, 8, B>(chunk),
+                5.. if decoding_rows(B) > 4 => decode_and_multiply::<M, 8, B>(chunk),
                 _ => decode_and_multiply::<M, 4, B>(chunk),
             };
         }
@@ -94,17 +99,30 @@ unsafe fn products<M: Multiply, const R: usize, const B: usize>(
     unsafe {
         let mut sum = waiting::<R, B>(chunk, from);
         if M::Panel::SUMS {
-            for b in 0..B {
-                let start = _mm512_loadu_si512(chunk.starts.add(b * BLOCK).cast());
-                for sum in &mut sum {
-                    sum[b] = _mm512_add_epi32(sum[b], start);
-                }
-            }
+            add_to_rows(&mut sum, load(chunk.starts.cast(), BYTES));
         }
         multiply::<M, R, B>(&mut sum, chunk, &chunk.segments, from);
         wait(chunk, from, &sum);
     }
     R
+}
+
+/// Adds a register of every block to the sums of all rows.
+///
+/// # Safety
+///
+/// The CPU has AVX-512 F.
+#[inline(always)]
+unsafe fn add_to_rows<const R: usize, const B: usize>(
+    sum: &mut [[__m512i; B]; R],
+    more: [__m512i; B],
+) {
+    for sum in sum {
+        for (sum, more) in sum.iter_mut().zip(more) {
+            // SAFETY: the caller's promise.
+            *sum = unsafe { _mm512_add_epi32(*sum, more) };
+        }
+    }
 }
 
 /// Where a row's and block's sums wait.
@@ -128,9 +146,7 @@ pub(crate) unsafe fn waiting<const R: usize, const B: usize>(
         let mut sum = [[_mm512_setzero_si512(); B]; R];
         if !chunk.first {
             for (r, sum) in sum.iter_mut().enumerate() {
-                for (b, sum) in sum.iter_mut().enumerate() {
-                    *sum = _mm512_loadu_si512(place(chunk, from + r, b));
-                }
+                *sum = load(place(chunk, from + r, 0).cast(), BYTES);
             }
         }
         sum
@@ -245,14 +261,13 @@ unsafe fn decode_and_multiply<M: Multiply, const R: usize, const B: usize>(chunk
         }
     }
     if M::Panel::SUMS {
-        for b in 0..B {
-            let start = start(of_weights[b]);
+        let starts = of_weights.map(|sums| start(sums));
+        for (b, start) in starts.into_iter().enumerate() {
             // SAFETY: 16 starts for each block.
             unsafe { _mm512_storeu_si512(chunk.starts.add(b * BLOCK).cast(), start) };
-            for sum in &mut sum {
-                sum[b] = _mm512_add_epi32(sum[b], start);
-            }
         }
+        // SAFETY: the caller's promise.
+        unsafe { add_to_rows(&mut sum, starts) };
     }
     // SAFETY: the caller's promise.
     unsafe { wait(chunk, 0, &sum) };

@@ -8,7 +8,8 @@
 //!
 //! What is inlined into a function that has the features has none itself.
 
-use super::tile::{BLOCKS, Outputs};
+use super::multiply::load;
+use super::tile::{BLOCKS, BYTES, Outputs};
 use crate::epilogue::x86_avx512::{Columns, SumRows};
 use crate::layout::BLOCK;
 use crate::product::tiled::{Chunk, Segments};
@@ -116,12 +117,7 @@ unsafe fn ready<P: Sums, const B: usize, const N: usize>(
         };
         for (i, row) in rows.clone().enumerate() {
             let sums = sums.add(i * BLOCKS * BLOCK);
-            let sums = core::array::from_fn(|b| _mm512_loadu_si512(sums.add(b * BLOCK).cast()));
-            if finish.has_residual() {
-                finish.rows::<1, true>(row, &[sums]);
-            } else {
-                finish.rows::<1, false>(row, &[sums]);
-            }
+            finish.any_rows(row, &[load(sums.cast(), BYTES)]);
         }
     }
     true

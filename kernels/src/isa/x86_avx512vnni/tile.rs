@@ -11,7 +11,7 @@
 //! known when these are decoded: sums begin with minus that. i32 sums wrap, which
 //! [`max_k`](crate::max_k) excludes for the result with valid weights.
 
-use super::multiply::{Multiply, add, multiply};
+use super::multiply::{Multiply, add, decoding_rows, load, multiply};
 use super::panel::{Bytes, Floats, Words, decode};
 use super::strip::{Sums, finish, strip};
 use crate::epilogue::Finish;
@@ -26,7 +26,7 @@ use core::ops::Range;
 /// Output rows of a tile; they share what an epilogue prepares.
 pub(super) const ROWS: usize = 12;
 /// Blocks of a tile.
-pub(super) const BLOCKS: usize = 4;
+pub(crate) const BLOCKS: usize = 4;
 /// Bytes of a register.
 pub(super) const BYTES: usize = 64;
 
@@ -111,11 +111,7 @@ impl Sums for I8 {
     ) -> [[__m512i; B]; R] {
         // SAFETY: the caller's promises; 16 starts for each block.
         unsafe {
-            let mut starts = [_mm512_setzero_si512(); B];
-            for (b, start) in starts.iter_mut().enumerate() {
-                *start = _mm512_loadu_si512(chunk.starts.add(b * BLOCK).cast());
-            }
-            let mut sum = [starts; R];
+            let mut sum = [load(chunk.starts.cast(), BYTES); R];
             multiply::<I8, R, B>(&mut sum, chunk, segments, 0);
             sum
         }
@@ -146,7 +142,7 @@ macro_rules! tile {
             $($more)*
 
             fn decodes(codec: Codec, blocks: usize) -> Option<usize> {
-                (codec == Codec::T2).then_some(if blocks <= 2 { 8 } else { 4 })
+                (codec == Codec::T2).then_some(decoding_rows(blocks))
             }
 
             #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
