@@ -11,7 +11,7 @@
 //!
 //! What is inlined into a function that has the features has none itself.
 
-use super::lines::{Lanes, Walk};
+use super::lines::{Lanes, Source, Walk};
 use super::x86_avx512vnni::{BYTES, CHANNELS, I8, N, group};
 use crate::epilogue::PACKED;
 use crate::epilogue::x86_avx512::Columns;
@@ -75,26 +75,22 @@ unsafe fn along<
     unsafe {
         let sources: [_; ROWS] = core::array::from_fn(|row| *job.sources.add(row));
         let lines: [_; LINES] = core::array::from_fn(|line| I8::line(columns, &job.places[line]));
-        let column = |at: usize| {
-            let at = at.wrapping_sub(job.pad);
-            if at < job.columns {
-                group::<COPIES, ROWS, false>(&sources, at)
-            } else {
-                [_mm512_set1_epi8(i8::MIN); N]
-            }
-        };
         // Columns of the position before that are still under the kernel.
-        let mut kept = [column(0), column(1)];
+        let mut kept = [
+            column::<COPIES, ROWS>(job, &sources, 0),
+            column::<COPIES, ROWS>(job, &sources, 1),
+        ];
         for position in 0..job.positions {
             let first = position * STRIDE;
-            let last = column(first + 2);
+            let last = column::<COPIES, ROWS>(job, &sources, first + 2);
             let [a, b] = kept;
             let under = if STRIDE == 1 {
                 kept = [b, last];
                 [a, b, last]
             } else {
                 kept = [last; 2];
-                [a, column(first + 1), last]
+                let b = column::<COPIES, ROWS>(job, &sources, first + 1);
+                [a, b, last]
             };
             for (l, line) in lines.iter().enumerate() {
                 let mut sums = I8::begin(job.start);
@@ -104,6 +100,28 @@ unsafe fn along<
                 }
                 I8::finish::<PACKED, WHOLE>(columns, line, position * job.channels, sums);
             }
+        }
+    }
+}
+
+/// A column of the places under the kernel, the input's zeros around it included.
+///
+/// # Safety
+///
+/// The CPU has AVX-512 F and BW; columns are read where they lie inside.
+#[inline(always)]
+unsafe fn column<const COPIES: usize, const ROWS: usize>(
+    job: &Walk<i8>,
+    sources: &[Source<i8>; ROWS],
+    at: usize,
+) -> [__m512i; N] {
+    let at = at.wrapping_sub(job.pad);
+    // SAFETY: the caller's promises.
+    unsafe {
+        if at < job.columns {
+            group::<COPIES, ROWS, false>(sources, at)
+        } else {
+            [_mm512_set1_epi8(i8::MIN); N]
         }
     }
 }

@@ -15,6 +15,19 @@ pub(crate) struct Line<const N: usize> {
     to: [*mut u8; N],
 }
 
+impl<const N: usize> Line<N> {
+    /// Where outputs `offset` elements further on go. It is no closure of a function with
+    /// features, which is inlined only if `map` happens to be.
+    #[inline(always)]
+    fn at<T>(&self, offset: usize) -> [*mut T; N] {
+        let mut at = [core::ptr::null_mut(); N];
+        for (at, to) in at.iter_mut().zip(self.to) {
+            *at = to.cast::<T>().wrapping_add(offset);
+        }
+        at
+    }
+}
+
 impl<'a, const N: usize, const U: usize> Columns<'a, N, U> {
     /// Outputs `first..first + N * 16 / copies` of as many rows as `copies` says:
     /// 1, or 2 or 4 where `N` is 4.
@@ -116,15 +129,18 @@ impl<'a, const N: usize, const U: usize> Columns<'a, N, U> {
                     }
                     if U == 4 {
                         let bytes = _mm512_min_epi8(self.bytes(q), self.high);
-                        let to = line.to.map(|to| to.cast::<i8>().wrapping_add(offset));
+                        let to = line.at::<i8>(offset);
                         if WHOLE {
                             _mm512_storeu_si512(to[0].cast(), bytes);
                         } else {
                             self.store_bytes(to, line.place.mask, bytes);
                         }
                     } else {
-                        let words = self.words(q).map(|q| _mm512_min_epi16(q, self.high));
-                        let to = line.to.map(|to| to.cast::<i16>().wrapping_add(offset));
+                        let mut words = self.words(q);
+                        for words in &mut words {
+                            *words = _mm512_min_epi16(*words, self.high);
+                        }
+                        let to = line.at::<i16>(offset);
                         if WHOLE {
                             for (n, words) in words.into_iter().enumerate().take(N / 2) {
                                 _mm512_storeu_si512(to[2 * n].cast(), words);
@@ -139,7 +155,7 @@ impl<'a, const N: usize, const U: usize> Columns<'a, N, U> {
                     if let Some([low, high]) = self.clip {
                         bound(&mut t, low, high);
                     }
-                    let to = line.to.map(|to| to.cast::<f32>().wrapping_add(offset));
+                    let to = line.at::<f32>(offset);
                     if WHOLE {
                         for (to, t) in to.into_iter().zip(t) {
                             _mm512_storeu_ps(to, t);

@@ -281,8 +281,14 @@ unsafe fn decode_and_multiply<M: Multiply, const R: usize, const B: usize>(chunk
 /// The registers are there, `stride` bytes from one to the next.
 #[inline(always)]
 pub(crate) unsafe fn load<const B: usize>(first: *const u8, stride: usize) -> [__m512i; B] {
-    // SAFETY: the caller's promise.
-    core::array::from_fn(|b| unsafe { _mm512_loadu_si512(first.add(b * stride).cast()) })
+    // SAFETY: the caller's promise. Not `from_fn`, which may call rather than load.
+    unsafe {
+        let mut all = [_mm512_setzero_si512(); B];
+        for (b, register) in all.iter_mut().enumerate() {
+            *register = _mm512_loadu_si512(first.add(b * stride).cast());
+        }
+        all
+    }
 }
 
 /// Adds the products of a group of every block.

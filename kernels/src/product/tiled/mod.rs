@@ -357,6 +357,22 @@ impl<T: Tile, R: Rows> Task<'_, T, R> {
         }
     }
 
+    /// Points rows `row..row + count` of the strip to places of one line, from `first`
+    /// on.
+    ///
+    /// # Safety
+    ///
+    /// The strip has these rows.
+    unsafe fn point_at(&self, row: usize, count: usize, first: *const u8) {
+        let [_, across] = self.plan.source.axes;
+        let step = across.step * self.plan.steps[0] * T::UNIT;
+        let pointers = self.pointer(row);
+        for i in 0..count {
+            // SAFETY: the part has room for every row of a strip.
+            unsafe { pointers.add(i).write(first.wrapping_add(i * step)) };
+        }
+    }
+
     /// Where the pointer of a row of the strip lies.
     fn pointer(&self, row: usize) -> *mut *const u8 {
         self.part::<*const u8>(self.plan.pointers).wrapping_add(row)
@@ -382,14 +398,9 @@ impl<T: Tile, R: Rows> Task<'_, T, R> {
             if last.checked_add(reach).is_none_or(|end| end > self.x.len()) {
                 return false;
             }
-            for i in 0..line.outputs.len() {
-                let at = first + i * across.step * plan.steps[0];
-                // SAFETY: the part has room for every row of a strip.
-                unsafe {
-                    self.pointer(row + i)
-                        .write(start.wrapping_add(at * T::UNIT))
-                };
-            }
+            let first = start.wrapping_add(first * T::UNIT);
+            // SAFETY: these rows are the strip's.
+            unsafe { self.point_at(row, line.outputs.len(), first) };
             row += line.outputs.len();
         }
         true
@@ -452,12 +463,9 @@ impl<T: Tile, R: Rows> Task<'_, T, R> {
                 (done, next) = (done + 1, next + 1);
             }
             let first = (done - down.reach()) * plan.steps[1];
-            for i in 0..line.outputs.len() {
-                let at = first + i * across.step * plan.steps[0];
-                let pointer = start.wrapping_add(at * T::UNIT).cast_const();
-                // SAFETY: the part has room for every row of a strip.
-                unsafe { self.pointer(row + i).write(pointer) };
-            }
+            let first = start.wrapping_add(first * T::UNIT);
+            // SAFETY: these rows are the strip's.
+            unsafe { self.point_at(row, line.outputs.len(), first) };
             row += line.outputs.len();
         }
     }
