@@ -148,8 +148,13 @@ macro_rules! common {
             offset: usize,
             sums: [$sum; N],
         ) {
+            // Not `map`, which may call a closure with features.
+            let mut floats = [_mm256_setzero_ps(); N];
+            for (float, $t) in floats.iter_mut().zip(sums) {
+                *float = $float;
+            }
             // SAFETY: the caller's promises.
-            unsafe { columns.line::<WAY, WHOLE>(line, offset, sums.map(|$t| $float)) };
+            unsafe { columns.line::<WAY, WHOLE>(line, offset, floats) };
         }
 
         #[target_feature(enable = $features)]

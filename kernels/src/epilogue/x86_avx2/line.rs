@@ -205,7 +205,8 @@ impl<'a, const U: usize> Lines<'a, U> {
                 bytes = _mm256_permute4x64_epi64::<0b11_01_10_00>(bytes);
             }
             let bytes = _mm256_min_epi8(_mm256_max_epi8(bytes, self.low), self.high);
-            let to = line.to.map(|to| to.wrapping_add(offset));
+            let [first, second] = line.to;
+            let to = [first.wrapping_add(offset), second.wrapping_add(offset)];
             if WHOLE || self.copies == 1 && line.mask == u32::MAX {
                 _mm256_storeu_si256(to[0].cast(), bytes);
                 return;

@@ -137,7 +137,7 @@ impl Tile for N12 {
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx512vbmi")]
     unsafe fn strip(chunk: &Chunk, columns: &Outputs<'_>, rows: Range<usize>) -> bool {
         // SAFETY: the caller's promises are the same.
-        unsafe { strip::<N12, 8, 8, 6, 4>(chunk, columns, rows) }
+        unsafe { strip::<N12, 8, 8, 6, AT_ONCE>(chunk, columns, rows) }
     }
 
     #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
@@ -193,14 +193,8 @@ fn choices() -> [__m512i; 2] {
         }
         choices
     };
-    let [first, second] = &CHOICES;
-    // SAFETY: 64 bytes each.
-    unsafe {
-        [
-            _mm512_loadu_si512(first.as_ptr().cast()),
-            _mm512_loadu_si512(second.as_ptr().cast()),
-        ]
-    }
+    // SAFETY: 64 bytes each, one after the other.
+    unsafe { load(CHOICES.as_flattened().as_ptr(), BYTES) }
 }
 
 /// Negates the last 32 of 64.
