@@ -179,9 +179,8 @@ fn fold<T: Copy + Sync, Y: Copy + Send + Sync>(
     let y = par::Shared::new(y);
     // Whole groups of those that fit registers.
     let groups = outputs.div_ceil(LANES);
-    // Adding takes an eighth of what other work with an element does, and elements of an
-    // output often come from all cores.
-    let elements = s.reduced.len().saturating_mul(LANES) / 8;
+    // Adding takes a fourth of what other work with an element does.
+    let elements = s.reduced.len().saturating_mul(LANES) / 4;
     par::for_ranges(ctx.par, groups, elements, &|range| {
         let range = range.start * LANES..outputs.min(range.end * LANES);
         // SAFETY: ranges do not overlap.
