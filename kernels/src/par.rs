@@ -52,15 +52,15 @@ impl Ctx<'_> {
     pub(crate) fn threads(&self) -> usize {
         self.par.threads().max(1)
     }
+}
 
-    /// Whether scratch has this many bytes and the alignment.
-    pub(crate) fn check_scratch(&self, len: usize) -> Result<(), Invalid> {
-        let aligned = self.scratch.as_ptr().addr().is_multiple_of(SCRATCH_ALIGN);
-        if self.scratch.len() < len || len > 0 && !aligned {
-            return Err(Invalid);
-        }
-        Ok(())
+/// Whether scratch has this many bytes and the alignment.
+pub(crate) fn check_scratch(scratch: &[u8], len: usize) -> Result<(), Invalid> {
+    let aligned = scratch.as_ptr().addr().is_multiple_of(SCRATCH_ALIGN);
+    if scratch.len() < len || len > 0 && !aligned {
+        return Err(Invalid);
     }
+    Ok(())
 }
 
 /// Tasks that [`each_once`] takes at most.

@@ -1,6 +1,7 @@
 //! Room of their own for tasks that run side by side.
 
-use crate::par::{SCRATCH_ALIGN, Shared};
+use crate::Invalid;
+use crate::par::{SCRATCH_ALIGN, Shared, check_scratch};
 
 /// Scratch of tasks that run side by side. A task's part lies in the same place in every
 /// kernel's call, as far as there is room: it is in the core's cache then, and no other's.
@@ -12,18 +13,24 @@ pub(crate) struct TaskScratch<'a> {
 }
 
 impl<'a> TaskScratch<'a> {
-    /// `len` bytes for each task, a multiple of [`SCRATCH_ALIGN`]; no more tasks than
-    /// `threads`.
-    pub(crate) fn new(scratch: &'a mut [u8], threads: usize, len: usize) -> Self {
+    /// `len` bytes, a multiple of [`SCRATCH_ALIGN`], for each of `tasks`, no more than
+    /// `threads`; `Invalid` where scratch is too short or not aligned.
+    pub(crate) fn new(
+        scratch: &'a mut [u8],
+        threads: usize,
+        tasks: usize,
+        len: usize,
+    ) -> Result<Self, Invalid> {
+        check_scratch(scratch, len.checked_mul(tasks).ok_or(Invalid)?)?;
         let step = scratch.len() / threads.max(1) / SCRATCH_ALIGN * SCRATCH_ALIGN;
-        TaskScratch {
+        Ok(TaskScratch {
             all: Shared::new(scratch),
             len,
             step: step.max(len),
-        }
+        })
     }
 
-    /// A task's part, aligned; `None` where scratch is too short or not aligned.
+    /// A task's part, aligned; `None` for a task too many.
     ///
     /// # Safety
     /// The task has no other.
@@ -32,7 +39,6 @@ impl<'a> TaskScratch<'a> {
         let start = task.checked_mul(self.step)?;
         // SAFETY: parts of different tasks do not overlap; the caller's promise.
         let part = unsafe { self.all.part(start..start.checked_add(self.len)?) };
-        let aligned = part.as_ptr().addr().is_multiple_of(SCRATCH_ALIGN);
-        (part.len() == self.len && aligned).then_some(part)
+        (part.len() == self.len).then_some(part)
     }
 }

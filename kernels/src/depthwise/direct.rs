@@ -16,13 +16,13 @@
 
 use super::Problem;
 use super::lines::{self, Lanes};
-use crate::Ctx;
 use crate::conv2d::Conv2dShape;
 use crate::epilogue::{Finish, FloatRows};
 use crate::layout::{BLOCK, Block};
-use crate::par::{SCRATCH_ALIGN, each_piece, share, tasks_for};
+use crate::par::{check_scratch, each_piece, share, tasks_for};
 use crate::product::Size;
 use crate::product::scalar::Element;
+use crate::{Ctx, Invalid};
 use core::ops::Range;
 
 /// Channels of a part, times the width of the kernel, at most: what some positions
@@ -117,24 +117,24 @@ fn weights_len<V: Vector>(size: &Size) -> Option<usize> {
     values.checked_mul(size_of::<f32>())
 }
 
-/// Computes.
+/// Computes; `Invalid` where scratch is too short or not aligned.
 ///
 /// # Safety
 ///
 /// The CPU has what `V` needs.
-pub(super) unsafe fn run<V: Vector>(ctx: &mut Ctx<'_>, problem: &Problem<'_>, x: &[f32]) {
+pub(super) unsafe fn run<V: Vector>(
+    ctx: &mut Ctx<'_>,
+    problem: &Problem<'_>,
+    x: &[f32],
+) -> Result<(), Invalid> {
     let shape = problem.rows.shape();
     let (true, Some(out)) = (is_common::<V>(shape), FloatRows::new(&problem.finish)) else {
         // SAFETY: the caller's promise.
         return unsafe { lines::run::<V::Lines>(ctx, problem, x) };
     };
-    let Some(len) = weights_len::<V>(&problem.size).filter(|len| *len <= ctx.scratch.len()) else {
-        return;
-    };
+    let len = weights_len::<V>(&problem.size).ok_or(Invalid)?;
+    check_scratch(ctx.scratch, len)?;
     let scratch = &mut ctx.scratch[..len];
-    if !scratch.as_ptr().addr().is_multiple_of(SCRATCH_ALIGN) {
-        return;
-    }
     // SAFETY: aligned, and a float may have any bits.
     let (_, weights, _) = unsafe { scratch.align_to_mut::<f32>() };
     // SAFETY: the caller's promise.
@@ -163,6 +163,7 @@ pub(super) unsafe fn run<V: Vector>(ctx: &mut Ctx<'_>, problem: &Problem<'_>, x:
             }
         }
     });
+    Ok(())
 }
 
 /// Writes the groups of all channels.

@@ -53,9 +53,9 @@ pub(crate) static VARIANTS: &[Variant<Kernel>] = &[
 pub(crate) struct Kernel {
     /// Scratch bytes for this many threads.
     scratch: fn(&Size, &Conv2dShape, usize) -> usize,
-    /// Computes. Unsafe to call without what the variant needs; scratch was
-    /// checked to be as long as `scratch` says and aligned to 64 bytes.
-    run: unsafe fn(&mut Ctx<'_>, &Problem<'_>),
+    /// Computes; `Invalid` where scratch is too short or not aligned. Unsafe to call
+    /// without what the variant needs.
+    run: unsafe fn(&mut Ctx<'_>, &Problem<'_>) -> Result<(), Invalid>,
 }
 
 /// A checked call.
@@ -131,9 +131,6 @@ pub fn run(
         finish,
     };
     let variant = Variant::select(VARIANTS, ctx.caps).ok_or(Invalid)?;
-    let scratch = (variant.run.scratch)(&size, shape, ctx.threads());
-    ctx.check_scratch(scratch)?;
-    // SAFETY: `select` chose what this CPU has; scratch was just checked.
-    unsafe { (variant.run.run)(ctx, &problem) };
-    Ok(())
+    // SAFETY: `select` chose what this CPU has.
+    unsafe { (variant.run.run)(ctx, &problem) }
 }

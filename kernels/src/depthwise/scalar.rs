@@ -6,7 +6,7 @@ use crate::layout::{BLOCK, Block};
 use crate::par::each_piece;
 use crate::product::scalar::Element;
 use crate::product::{Rows, Split};
-use crate::{Caps, Ctx, Variant, View};
+use crate::{Caps, Ctx, Invalid, Variant, View};
 use core::ops::Range;
 
 /// Row of the family's table.
@@ -22,13 +22,14 @@ pub(super) const VARIANT: Variant<Kernel> = Variant {
 /// Output positions that share decoded weights.
 const TILE: usize = 16;
 
-pub(super) fn run(ctx: &mut Ctx<'_>, problem: &Problem<'_>) {
+pub(super) fn run(ctx: &mut Ctx<'_>, problem: &Problem<'_>) -> Result<(), Invalid> {
     match problem.x {
         View::F32(x) => run_typed(ctx, problem, x),
         View::I16(x) => run_typed(ctx, problem, x),
         View::I8(x) => run_typed(ctx, problem, x),
-        _ => {}
+        _ => return Err(Invalid),
     }
+    Ok(())
 }
 
 fn run_typed<T: Element>(ctx: &mut Ctx<'_>, problem: &Problem<'_>, x: &[T]) {

@@ -21,7 +21,7 @@ use crate::conv2d::Conv2dShape;
 use crate::epilogue::{ANY, FLOATS, Finish, Line, Lines, PACKED};
 use crate::layout::{BLOCK, each};
 use crate::product::Size;
-use crate::{Caps, Ctx, DType, Variant, View};
+use crate::{Caps, Ctx, DType, Invalid, Variant, View};
 use core::arch::x86_64::*;
 use core::ops::Range;
 
@@ -43,17 +43,17 @@ pub(super) const VARIANT: Variant<Kernel> = Variant {
 /// # Safety
 ///
 /// The CPU has AVX2.
-unsafe fn run(ctx: &mut Ctx<'_>, problem: &Problem<'_>) {
+unsafe fn run(ctx: &mut Ctx<'_>, problem: &Problem<'_>) -> Result<(), Invalid> {
     // SAFETY: the caller's promise.
     unsafe {
         match problem.x {
             View::F32(x) => direct::run::<F32>(ctx, problem, x),
             View::I16(x) => lines::run::<I16>(ctx, problem, x),
             View::I8(x) if ternary(&problem.size, problem.rows.shape()) => {
-                lines::run::<Ternary>(ctx, problem, x);
+                lines::run::<Ternary>(ctx, problem, x)
             }
             View::I8(x) => lines::run::<I8>(ctx, problem, x),
-            _ => {}
+            _ => Err(Invalid),
         }
     }
 }

@@ -17,7 +17,7 @@ use super::{Kernel, Problem, direct};
 use crate::epilogue::x86_avx512::{self as epilogue, Columns, Line};
 use crate::epilogue::{ANY, FLOATS, Finish, PACKED};
 use crate::layout::{BLOCK, each};
-use crate::{Caps, Ctx, DType, Variant, View};
+use crate::{Caps, Ctx, DType, Invalid, Variant, View};
 use core::arch::x86_64::*;
 use core::ops::Range;
 
@@ -38,14 +38,14 @@ pub(super) const VARIANT: Variant<Kernel> = Variant {
 /// # Safety
 ///
 /// The CPU has AVX-512 VNNI.
-unsafe fn run(ctx: &mut Ctx<'_>, problem: &Problem<'_>) {
+unsafe fn run(ctx: &mut Ctx<'_>, problem: &Problem<'_>) -> Result<(), Invalid> {
     // SAFETY: the caller's promise.
     unsafe {
         match problem.x {
             View::F32(x) => direct::run::<F32>(ctx, problem, x),
             View::I16(x) => lines::run::<I16>(ctx, problem, x),
             View::I8(x) => lines::run::<I8>(ctx, problem, x),
-            _ => {}
+            _ => Err(Invalid),
         }
     }
 }

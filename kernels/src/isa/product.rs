@@ -4,7 +4,7 @@
 use crate::product::matvec::{self, Needs, Vector};
 use crate::product::tiled::{self, Tile};
 use crate::product::{Problem, Rows, Size};
-use crate::{Codec, Ctx, DType, View};
+use crate::{Codec, Ctx, DType, Invalid, View};
 
 /// Fewer k than this are not worth tables.
 const MIN_K: usize = 64;
@@ -61,12 +61,15 @@ pub(crate) fn scratch<T: Tiles, R: Rows>(size: &Size, rows: &R, threads: usize) 
     multiplied.max(looked_up).max(few_rows)
 }
 
-/// Computes the product.
+/// Computes the product; `Invalid` where scratch is too short or not aligned.
 ///
 /// # Safety
 ///
 /// The CPU has what the tiles need.
-pub(crate) unsafe fn run<T: Tiles, R: Rows>(ctx: &mut Ctx<'_>, problem: &Problem<'_, R>) {
+pub(crate) unsafe fn run<T: Tiles, R: Rows>(
+    ctx: &mut Ctx<'_>,
+    problem: &Problem<'_, R>,
+) -> Result<(), Invalid> {
     let size = &problem.size;
     let is_i7 = (1..=63).contains(&problem.x_qmax);
     // SAFETY: the caller's promise.
@@ -75,16 +78,17 @@ pub(crate) unsafe fn run<T: Tiles, R: Rows>(ctx: &mut Ctx<'_>, problem: &Problem
             View::F32(x) => tiled::run::<T::Floats, R>(ctx, problem, x),
             View::I16(x) => tiled::run::<T::Words, R>(ctx, problem, x),
             View::I8(x) => {
-                if matvec::run::<T::ByteRows, R>(ctx, problem, x) {
+                if matvec::run::<T::ByteRows, R>(ctx, problem, x)? {
+                    Ok(())
                 } else if size.codec == Codec::I8 {
-                    tiled::run::<T::DenseBytes, R>(ctx, problem, x);
+                    tiled::run::<T::DenseBytes, R>(ctx, problem, x)
                 } else if is_i7 && looks_up::<T>(size) {
-                    tiled::run::<T::LookUp, R>(ctx, problem, x);
+                    tiled::run::<T::LookUp, R>(ctx, problem, x)
                 } else {
-                    tiled::run::<T::Bytes, R>(ctx, problem, x);
+                    tiled::run::<T::Bytes, R>(ctx, problem, x)
                 }
             }
-            _ => {}
+            _ => Err(Invalid),
         }
     }
 }

@@ -5,8 +5,8 @@
 use super::{Problem, Rows, Size};
 use crate::epilogue::Finish;
 use crate::layout::BLOCK;
-use crate::par::{PIECES, SCRATCH_ALIGN, each_piece, share, tasks_for};
-use crate::{Codec, Ctx};
+use crate::par::{PIECES, SCRATCH_ALIGN, check_scratch, each_piece, share, tasks_for};
+use crate::{Codec, Ctx, Invalid};
 use core::ops::Range;
 
 /// Rows at most.
@@ -127,7 +127,8 @@ pub(crate) fn needs<V: Vector>(size: &Size) -> Needs {
     }
 }
 
-/// Computes a product; false if it is left to others.
+/// Computes a product; false if it is left to others, `Invalid` where scratch is too
+/// short or not aligned.
 ///
 /// # Safety
 ///
@@ -136,18 +137,17 @@ pub(crate) unsafe fn run<V: Vector, R: Rows>(
     ctx: &mut Ctx<'_>,
     problem: &Problem<'_, R>,
     x: &[V::X],
-) -> bool {
+) -> Result<bool, Invalid> {
     let size = &problem.size;
     if !fits(size) || !V::takes(size.codec, problem.x_qmax) {
-        return false;
+        return Ok(false);
     }
     let Some(row_len) = row_len::<V>(size) else {
-        return false;
+        return Ok(false);
     };
-    let len = row_len.saturating_mul(size.rows);
-    let Some(prepared) = ctx.scratch.get_mut(..len) else {
-        return false;
-    };
+    let len = row_len.checked_mul(size.rows).ok_or(Invalid)?;
+    check_scratch(ctx.scratch, len)?;
+    let prepared = &mut ctx.scratch[..len];
     for (row, prepared) in prepared.chunks_exact_mut(row_len).enumerate() {
         let position = problem.rows.position(row);
         let at = problem
@@ -197,5 +197,5 @@ pub(crate) unsafe fn run<V: Vector, R: Rows>(
             }
         }
     });
-    true
+    Ok(true)
 }

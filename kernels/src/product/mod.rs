@@ -205,9 +205,9 @@ impl<'a, R: Rows> Problem<'a, R> {
 pub(crate) struct Kernel<R: 'static> {
     /// Scratch bytes for this many threads.
     pub(crate) scratch: fn(&Size, &R, usize) -> usize,
-    /// Computes. Unsafe to call without what the variant needs; scratch was
-    /// checked to be as long as `scratch` says and aligned to 64 bytes.
-    pub(crate) run: unsafe fn(&mut Ctx<'_>, &Problem<'_, R>),
+    /// Computes; `Invalid` where scratch is too short or not aligned. Unsafe to call
+    /// without what the variant needs.
+    pub(crate) run: unsafe fn(&mut Ctx<'_>, &Problem<'_, R>) -> Result<(), Invalid>,
 }
 
 /// Scratch bytes of the variant that `caps` choose.
@@ -228,11 +228,8 @@ pub(crate) fn run<R>(
     problem: &Problem<'_, R>,
 ) -> Result<(), Invalid> {
     let variant = Variant::select(variants, ctx.caps).ok_or(Invalid)?;
-    let scratch = (variant.run.scratch)(&problem.size, &problem.rows, ctx.threads());
-    ctx.check_scratch(scratch)?;
-    // SAFETY: `select` chose what this CPU has; scratch was just checked.
-    unsafe { (variant.run.run)(ctx, problem) };
-    Ok(())
+    // SAFETY: `select` chose what this CPU has.
+    unsafe { (variant.run.run)(ctx, problem) }
 }
 
 /// How a product is cut into tasks.
@@ -257,35 +254,40 @@ impl Split {
     ///   takes as long as a tap of eight units, and finding it a little more.
     pub(crate) fn new(size: &Size, threads: usize, tile: usize) -> Split {
         let units = size.matrix.groups * size.matrix.blocks();
-        let cost = |units: usize, rows: usize| {
-            let taps = size.matrix.taps as u128;
-            let [units, rows, tile] = [units, rows, tile].map(|n| n as u128);
-            taps * units * (4 * rows + 2 * tile) + (32 + taps) * rows
-        };
+        let taps = size.matrix.taps;
         let split = |by_units: bool| {
             let items = if by_units {
                 units
             } else {
                 size.rows.div_ceil(tile)
             };
-            let split = Split {
+            Split {
                 units,
                 rows: size.rows,
                 tile,
                 by_units,
                 tasks: tasks_for(threads, items),
-            };
+            }
+        };
+        let cost = |split: &Split| {
             let costs = (0..split.tasks).map(|task| {
                 let (units, rows) = split.share(task);
-                cost(units.len(), rows.len())
+                let row = rows.len().saturating_mul(4).saturating_add(2 * tile);
+                let products = taps.saturating_mul(units.len()).saturating_mul(row);
+                let reads = taps.saturating_add(32).saturating_mul(rows.len());
+                products.saturating_add(reads)
             });
-            (costs.max(), split)
+            costs.max()
         };
-        let (by_units, by_rows) = (split(true), split(false));
-        if by_units.0 < by_rows.0 {
-            by_units.1
+        let by_rows = split(false);
+        if threads <= 1 {
+            return by_rows;
+        }
+        let by_units = split(true);
+        if cost(&by_units) < cost(&by_rows) {
+            by_units
         } else {
-            by_rows.1
+            by_rows
         }
     }
 

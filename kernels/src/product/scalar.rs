@@ -5,10 +5,9 @@
 //! the input adds nothing.
 
 use super::{Problem, Rows, Size, Split};
-use crate::Ctx;
-use crate::View;
 use crate::layout::{BLOCK, Block};
 use crate::par::each_piece;
+use crate::{Ctx, Invalid, View};
 use core::ops::Range;
 
 /// Output rows that share decoded weights.
@@ -92,13 +91,14 @@ pub(crate) fn scratch<R>(_: &Size, _: &R, _: usize) -> usize {
 }
 
 /// Computes the product.
-pub(crate) fn run<R: Rows>(ctx: &mut Ctx<'_>, problem: &Problem<'_, R>) {
+pub(crate) fn run<R: Rows>(ctx: &mut Ctx<'_>, problem: &Problem<'_, R>) -> Result<(), Invalid> {
     match problem.x {
         View::F32(x) => run_typed(ctx, problem, x),
         View::I16(x) => run_typed(ctx, problem, x),
         View::I8(x) => run_typed(ctx, problem, x),
-        _ => {}
+        _ => return Err(Invalid),
     }
+    Ok(())
 }
 
 fn run_typed<T: Element, R: Rows>(ctx: &mut Ctx<'_>, problem: &Problem<'_, R>, x: &[T]) {

@@ -36,7 +36,7 @@ use crate::par::each_piece;
 use crate::product::scalar::Element;
 use crate::product::{Rows, Size};
 use crate::task_scratch::TaskScratch;
-use crate::{Ctx, DType};
+use crate::{Ctx, DType, Invalid};
 use core::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
 use core::ops::Range;
 
@@ -198,22 +198,25 @@ pub(super) fn scratch<L: Lanes>(size: &Size, shape: &Conv2dShape, threads: usize
         .unwrap_or(usize::MAX)
 }
 
-/// Computes.
+/// Computes; `Invalid` where scratch is too short or not aligned.
 ///
 /// # Safety
 ///
 /// The CPU has what `L` needs.
-pub(super) unsafe fn run<L: Lanes>(ctx: &mut Ctx<'_>, problem: &Problem<'_>, x: &[L::X]) {
+pub(super) unsafe fn run<L: Lanes>(
+    ctx: &mut Ctx<'_>,
+    problem: &Problem<'_>,
+    x: &[L::X],
+) -> Result<(), Invalid> {
     if problem.size.matrix.outputs < BLOCK {
         return scalar::run(ctx, problem);
     }
-    let Some(plan) = Plan::new::<L>(&problem.size, problem.rows.shape(), ctx.threads()) else {
-        return;
-    };
+    let threads = ctx.threads();
+    let plan = Plan::new::<L>(&problem.size, problem.rows.shape(), threads).ok_or(Invalid)?;
     if !L::ANY_WEIGHTS && !takes_weights::<L>(problem) {
         return scalar::run(ctx, problem);
     }
-    let scratch = TaskScratch::new(&mut *ctx.scratch, ctx.par.threads(), plan.task);
+    let scratch = TaskScratch::new(&mut *ctx.scratch, threads, plan.tasks, plan.task)?;
     each_piece(ctx.par, plan.tasks, &|i| plan.strips(i), &|i, pieces| {
         // SAFETY: every task has a range of its own, and `each_piece` runs a task
         // no more than once.
@@ -229,6 +232,7 @@ pub(super) unsafe fn run<L: Lanes>(ctx: &mut Ctx<'_>, problem: &Problem<'_>, x: 
         // SAFETY: the caller's promise; pieces are different strips or parts.
         unsafe { task.run(pieces) };
     });
+    Ok(())
 }
 
 /// Whether all weights are such that lanes can multiply with them.

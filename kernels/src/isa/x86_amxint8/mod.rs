@@ -31,7 +31,7 @@
 use super::product;
 use super::x86_avx512vbmi::Avx512Vbmi;
 use crate::product::{Problem, Rows, Size};
-use crate::{Codec, Ctx, DType, View};
+use crate::{Codec, Ctx, DType, Invalid, View};
 use plan::Plan;
 
 mod decoded;
@@ -60,12 +60,15 @@ pub(crate) fn scratch<R: Rows>(size: &Size, rows: &R, threads: usize) -> usize {
     tiles.unwrap_or_else(|| product::scratch::<Avx512Vbmi, R>(size, rows, threads))
 }
 
-/// Computes the product.
+/// Computes the product; `Invalid` where scratch is too short or not aligned.
 ///
 /// # Safety
 ///
 /// The CPU has [`Caps::AMXINT8`](crate::Caps::AMXINT8) and what it implies.
-pub(crate) unsafe fn run<R: Rows>(ctx: &mut Ctx<'_>, problem: &Problem<'_, R>) {
+pub(crate) unsafe fn run<R: Rows>(
+    ctx: &mut Ctx<'_>,
+    problem: &Problem<'_, R>,
+) -> Result<(), Invalid> {
     let size = &problem.size;
     let plan = fits(size)
         .then(|| Plan::new(size, &problem.rows, ctx.threads()))

@@ -8,7 +8,7 @@ use crate::layout::BLOCK;
 use crate::par::{SCRATCH_ALIGN, each_once, share, tasks_for};
 use crate::product::{Problem, Rows, Size};
 use crate::task_scratch::TaskScratch;
-use crate::{Codec, Ctx};
+use crate::{Codec, Ctx, Invalid};
 use core::ops::Range;
 
 /// Bytes of k that a tile takes.
@@ -209,7 +209,7 @@ impl Plan {
     }
 }
 
-/// Computes the product.
+/// Computes the product; `Invalid` where scratch is too short or not aligned.
 ///
 /// # Safety
 ///
@@ -219,8 +219,9 @@ pub(super) unsafe fn run<R: Rows>(
     problem: &Problem<'_, R>,
     plan: &Plan,
     x: &[i8],
-) {
-    let scratch = TaskScratch::new(&mut *ctx.scratch, ctx.par.threads(), plan.task);
+) -> Result<(), Invalid> {
+    let threads = ctx.threads();
+    let scratch = TaskScratch::new(&mut *ctx.scratch, threads, plan.tasks, plan.task)?;
     each_once(ctx.par, plan.tasks, &|i| {
         // SAFETY: every task has a range of its own, and `each_once` runs a task
         // no more than once.
@@ -230,6 +231,7 @@ pub(super) unsafe fn run<R: Rows>(
         // SAFETY: the caller's promise; scratch is the plan's.
         unsafe { task(problem, plan, x, scratch, i) };
     });
+    Ok(())
 }
 
 /// One task.

@@ -29,10 +29,10 @@
 
 use self::plan::{Cursor, Plan};
 use super::{Problem, Rows, Size, Split};
-use crate::Ctx;
 use crate::layout::BLOCK;
 use crate::par::{Pieces, each_piece};
 use crate::task_scratch::TaskScratch;
+use crate::{Ctx, Invalid};
 use core::ops::Range;
 
 pub(crate) use tile::{Chunk, Outputs, Part, Segments, Tile};
@@ -48,7 +48,7 @@ pub(crate) fn scratch<T: Tile, R: Rows>(size: &Size, rows: &R, threads: usize) -
         .unwrap_or(usize::MAX)
 }
 
-/// Computes the product.
+/// Computes the product; `Invalid` where scratch is too short or not aligned.
 ///
 /// # Safety
 ///
@@ -57,11 +57,10 @@ pub(crate) unsafe fn run<T: Tile, R: Rows>(
     ctx: &mut Ctx<'_>,
     problem: &Problem<'_, R>,
     x: &[T::X],
-) {
-    let Some(plan) = Plan::new::<T, R>(&problem.size, &problem.rows, ctx.threads()) else {
-        return;
-    };
-    let scratch = TaskScratch::new(&mut *ctx.scratch, ctx.par.threads(), plan.task);
+) -> Result<(), Invalid> {
+    let threads = ctx.threads();
+    let plan = Plan::new::<T, R>(&problem.size, &problem.rows, threads).ok_or(Invalid)?;
+    let scratch = TaskScratch::new(&mut *ctx.scratch, threads, plan.split.tasks, plan.task)?;
     each_piece(
         ctx.par,
         plan.split.tasks,
@@ -82,6 +81,7 @@ pub(crate) unsafe fn run<T: Tile, R: Rows>(
             unsafe { task.run(pieces) };
         },
     );
+    Ok(())
 }
 
 /// The rows of the next tile of a strip of which so many are left. There are never
