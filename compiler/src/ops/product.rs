@@ -8,7 +8,7 @@ use super::unary::check_activation;
 use crate::ir::{Data, Quant, Scale, Tensor, Type};
 use anyhow::{Result, bail, ensure};
 use ternrt::DType;
-use ternrt::kernels::eltwise::Unary;
+use ternrt::kernels::eltwise::{Unary, UnaryKind};
 
 /// Checks activation function, `x`, weights, bias and residual of a product whose result has this
 /// shape and whose sums have `terms` terms; returns the result's type.
@@ -210,41 +210,58 @@ fn epilogue(
     outputs: usize,
     activation: &Unary,
 ) -> Result<Vec<Tensor>> {
-    let x_scale = io.arg(0)?.scale;
+    // What all is multiplied with before the activation, where that changes nothing else.
+    let mut function = *activation;
+    let (mut unit, mut rest) = (1.0, 1.0);
+    if let Some(Quant {
+        scale: Scale::Static(scale),
+        ..
+    }) = io.result().quant
+    {
+        match function.kind {
+            UnaryKind::Identity | UnaryKind::Relu | UnaryKind::Clip => unit = 1.0 / scale,
+            _ => rest = scale,
+        }
+        function.alpha *= unit;
+        function.beta *= unit;
+    }
+    let x_scale = io.arg(0)?.scale * unit;
     if let Some(w_scale) = w_scale {
         for row in t.chunks_exact_mut(outputs) {
             for (t, w_scale) in row.iter_mut().zip(w_scale) {
                 *t *= x_scale * w_scale;
             }
         }
+    } else {
+        t.iter_mut().for_each(|t| *t *= x_scale);
     }
     if io.optional(2).is_some() {
         let bias = io.f32(2)?;
         for row in t.chunks_exact_mut(outputs) {
             for (t, bias) in row.iter_mut().zip(bias) {
-                *t += bias;
+                *t += bias * unit;
             }
         }
     }
     if let Some(residual) = io.optional(3) {
         let r = io.dense(3)?;
         match &r.data {
-            Data::F32(r) => t.iter_mut().zip(r).for_each(|(t, r)| *t += r),
+            Data::F32(r) => t.iter_mut().zip(r).for_each(|(t, r)| *t += r * unit),
             _ => {
                 let r = integers(r)?;
                 t.iter_mut()
                     .zip(r)
-                    .for_each(|(t, r)| *t += r as f32 * residual.scale);
+                    .for_each(|(t, r)| *t += r as f32 * (residual.scale * unit));
             }
         }
     }
-    let t = elementary::unary(activation, &t)?;
+    let t = elementary::unary(&function, &t)?;
     let data = match io.result().quant {
         None => Data::F32(t),
         Some(Quant {
             qmax,
-            scale: Scale::Static(scale),
-        }) => to_integers(&t, scale, qmax, io.result().dtype)?,
+            scale: Scale::Static(_),
+        }) => to_integers(&t, rest, qmax, io.result().dtype)?,
         Some(_) => bail!("the scale of a product's result must be static"),
     };
     io.give(data)

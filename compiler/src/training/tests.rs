@@ -100,7 +100,7 @@ fn one_zero_in_four_is_trained_and_compiled() {
     }
 }
 
-/// Dropout, ReLU6, depthwise and dense layers, strides, shortcuts of both kinds.
+/// Dropout, ReLU6, depthwise and dense layers, strides, shortcuts of both kinds, a pool.
 #[test]
 fn with_integers_the_trainer_computes_the_bits_that_the_runtime_does() {
     let folder = tempfile::tempdir().unwrap();
@@ -110,6 +110,7 @@ fn with_integers_the_trainer_computes_the_bits_that_the_runtime_does() {
         ("resnet8", Weights::N12, Activations::I8),
         ("resnet8", Weights::N34, Activations::I7),
         ("resnet8", Weights::F32, Activations::I8),
+        ("resnet18-imagenet", Weights::T2, Activations::I8),
     ];
     for (model, weights, activations) in models {
         let mut config = config(weights, activations);

@@ -6,7 +6,7 @@ use crate::random::Random;
 use crate::recipe::Distil;
 use crate::{Error, Result};
 use std::collections::BTreeMap;
-use tern_network::{Layer, Network, Parameter, Role};
+use tern_network::{Layer, Network, NodeId, Parameter, Role};
 
 /// An array with its dimensions, outermost first.
 #[derive(Clone, Debug, PartialEq)]
@@ -104,6 +104,9 @@ pub(crate) struct Plan {
     /// Of each layer with weights: the batch norm that alone reads it, which a compiled
     /// network has in the layer's weights.
     pub norms: Vec<Option<usize>>,
+    /// Of each layer with weights: the node whose rounded result is that of the layer's
+    /// op in a compiled network, which has the nodes between them in it.
+    pub ends: Vec<Option<usize>>,
     pub qmax: i32,
     /// Of the input, which is not trained.
     pub input_clip: f32,
@@ -119,9 +122,12 @@ impl Plan {
             }
             _ => None,
         };
+        let norms: Vec<_> = (0..nodes.len()).map(norm).collect();
+        let rounded = rounded(&network, policy.activations);
         Plan {
-            norms: (0..nodes.len()).map(norm).collect(),
-            rounded: rounded(&network, policy.activations),
+            ends: ends(&network, &norms, &rounded),
+            norms,
+            rounded,
             qmax: policy.activations.qmax().unwrap_or(127),
             network,
             policy,
@@ -147,6 +153,37 @@ impl Plan {
     pub fn clip_name(&self, node: usize) -> String {
         format!("clip.{}", self.network.nodes()[node].name)
     }
+}
+
+/// See [`Plan::ends`].
+fn ends(network: &Network, norms: &[Option<usize>], rounded: &[bool]) -> Vec<Option<usize>> {
+    let (nodes, readers) = (network.nodes(), network.readers());
+    let result = |product: usize| norms[product].unwrap_or(product);
+    let is_product = |n: usize| nodes[n].layer.has_weights();
+    // A product that nothing but the addition `add` reads can have that in its op: the
+    // later one, where there are two.
+    let added = |add: usize| {
+        let products = (0..add).filter(|&p| {
+            is_product(p) && !rounded[result(p)] && readers[result(p)] == [NodeId(add)]
+        });
+        products.last()
+    };
+    let end = |product: usize| {
+        let mut at = is_product(product).then(|| result(product))?;
+        while !rounded[at] {
+            let [reader] = readers[at][..] else {
+                return None;
+            };
+            match nodes[reader.0].layer {
+                Layer::Relu | Layer::Relu6 | Layer::MaxPool2d { .. } => {}
+                Layer::Add if added(reader.0) == Some(product) => {}
+                _ => return None,
+            }
+            at = reader.0;
+        }
+        Some(at)
+    };
+    (0..nodes.len()).map(end).collect()
 }
 
 /// Parameters to begin with, PyTorch's way: convolutions normal by their

@@ -3,22 +3,23 @@
 //!
 //! For output channel `o` and accumulator `acc` (f32, or an i32 sum):
 //! ```text
+//! inverse = 1.0 / out_scale            // 1.0 for an f32 output
+//! unit = inverse                       // activation identity, relu or clip; otherwise 1.0
 //! t = acc as f32                       // i32 -> f32 rounds to nearest even
-//! t = t * (x_scale * w_scale[o])       // the product of scales is rounded once, in f32
-//! t = t + bias[o]                      // separate roundings, never fused
-//! t = t + residual                     // residual = r as f32 * r_scale for integers
-//! t = activation(t)
+//! t = t * ((x_scale * unit) * w_scale[o])
+//! t = t + bias[o] * unit               // separate roundings, never fused
+//! t = t + r * unit                     // residual; r as f32 * (r_scale * unit) for integers
+//! t = activation(t)                    // of clip both bounds * unit
 //! f32 output:      t
-//! integer output:  q = round_half_even(clamp(t * (1.0 / out_scale), -qmax, qmax))
+//! integer output:  q = round_half_even(clamp(t, -qmax, qmax))  // t * inverse if unit is 1.0
 //! ```
-//! A NaN becomes `-qmax`. A step whose operand is absent is left out (absent
-//! scales count as 1.0 and f32 inputs have `x_scale` 1.0). With integer inputs
-//! the result is the same bits on every variant; f32 sums may differ between
-//! variants in their order of addition.
+//! So outputs are scaled once, by factors that are the same for every row, unless the
+//! activation is a function of their true size. A NaN becomes `-qmax`. A step whose
+//! operand is absent is left out (absent scales count as 1.0 and f32 inputs have
+//! `x_scale` 1.0). With integer inputs the result is the same bits on every variant; f32
+//! sums may differ between variants in their order of addition.
 
-#[cfg(target_arch = "x86_64")]
-use crate::eltwise::UnaryKind;
-use crate::eltwise::{Unary, scalar::apply};
+use crate::eltwise::{Unary, UnaryKind, scalar::apply};
 use crate::par::Shared;
 use crate::quantize::quantize_one;
 use crate::view::{View, ViewMut};
@@ -93,11 +94,15 @@ enum Out<'a> {
 pub(crate) struct Finish<'a> {
     /// Outputs over all groups: the length of a row of `y`.
     outputs: usize,
+    /// What biases are multiplied with; the other fields have it in them.
+    unit: f32,
     x_scale: f32,
     w_scale: Option<&'a [f32]>,
     bias: Option<&'a [f32]>,
+    /// That of f32 has a scale as well.
     residual: Option<Residual<'a>>,
     activation: Unary,
+    /// What is left to multiply outputs with: 1.0 where there are [`bounds`](Self::bounds).
     inverse_scale: f32,
     qmax: i32,
     y: Out<'a>,
@@ -140,19 +145,43 @@ impl<'a> Finish<'a> {
             ViewMut::I8(y) => Out::I8(Shared::new(y)),
             _ => return Err(Invalid),
         };
+        // Whatever a call says of them that has no integers.
+        let inverse = if quantised {
+            1.0 / epilogue.out_scale
+        } else {
+            1.0
+        };
+        let x_scale = if x == DType::F32 {
+            1.0
+        } else {
+            epilogue.x_scale
+        };
+        let mut activation = epilogue.activation;
+        let (unit, inverse_scale) = match activation.kind {
+            UnaryKind::Identity | UnaryKind::Relu => (inverse, 1.0),
+            UnaryKind::Clip => {
+                activation.alpha *= inverse;
+                activation.beta *= inverse;
+                (inverse, 1.0)
+            }
+            _ => (1.0, inverse),
+        };
+        let residual = epilogue.residual.map(|r| Residual {
+            scale: match r.values {
+                View::F32(_) => unit,
+                _ => r.scale * unit,
+            },
+            ..r
+        });
         Ok(Finish {
             outputs,
-            x_scale: if x == DType::F32 {
-                1.0
-            } else {
-                epilogue.x_scale
-            },
+            unit,
+            x_scale: x_scale * unit,
             w_scale,
             bias: epilogue.bias,
-            residual: epilogue.residual,
-            activation: epilogue.activation,
-            inverse_scale: 1.0 / epilogue.out_scale,
-            // Whatever a call says of it that has no integer output.
+            residual,
+            activation,
+            inverse_scale,
             qmax: if quantised { epilogue.qmax } else { 0 },
             y,
         })
@@ -162,16 +191,12 @@ impl<'a> Finish<'a> {
     /// to keep it within these bounds.
     #[cfg(target_arch = "x86_64")]
     fn bounds(&self) -> Option<(i32, i32)> {
-        let quantised = |t| quantize_one(t, self.inverse_scale, self.qmax);
+        let quantised = |t| quantize_one(t, 1.0, self.qmax);
         let Unary { kind, alpha, beta } = self.activation;
-        // Otherwise a larger value's output is not the larger one, or none.
-        let ascends = self.inverse_scale > 0.0 && self.inverse_scale < f32::INFINITY;
         match kind {
             UnaryKind::Identity => Some((-self.qmax, self.qmax)),
-            UnaryKind::Relu if ascends => Some((0, self.qmax)),
-            UnaryKind::Clip if ascends && alpha <= beta => {
-                Some((quantised(alpha), quantised(beta)))
-            }
+            UnaryKind::Relu => Some((0, self.qmax)),
+            UnaryKind::Clip if alpha <= beta => Some((quantised(alpha), quantised(beta))),
             _ => None,
         }
     }
@@ -204,11 +229,11 @@ impl<'a> Finish<'a> {
         for (i, t) in sums.iter_mut().enumerate() {
             *t *= self.x_scale * self.w_scale.map_or(1.0, |s| s[first + i]);
             if let Some(bias) = self.bias {
-                *t += bias[first + i];
+                *t += bias[first + i] * self.unit;
             }
             if let Some(Residual { values, scale }) = &self.residual {
                 *t += match values {
-                    View::F32(r) => r[at + i],
+                    View::F32(r) => r[at + i] * scale,
                     View::I16(r) => f32::from(r[at + i]) * scale,
                     View::I8(r) => f32::from(r[at + i]) * scale,
                     _ => 0.0,

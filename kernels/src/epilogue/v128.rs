@@ -67,7 +67,11 @@ impl Finish<'_> {
                 each::<V>(&mut scale, load::<V>(w_scale), V::mul_f32);
             }
             let bias = self.bias.and_then(|bias| sixteen(bias, first));
-            let bias = bias.map(|bias| load::<V>(bias));
+            let bias = bias.map(|bias| {
+                let mut bias = load::<V>(bias);
+                each::<V>(&mut bias, [V::splat_f32(self.unit); QUARTERS], V::mul_f32);
+                bias
+            });
             for (r, row) in rows.enumerate() {
                 let at = row * self.outputs + first;
                 let mut t = load::<V>(sums.add(r * stride));
@@ -127,11 +131,10 @@ impl Finish<'_> {
         let limit = self.qmax as f32;
         // SAFETY: the caller's promise; 16-bit outputs have no larger `qmax`.
         unsafe {
-            each::<V>(
-                &mut t,
-                [V::splat_f32(self.inverse_scale); QUARTERS],
-                V::mul_f32,
-            );
+            if self.inverse_scale != 1.0 {
+                let inverse = [V::splat_f32(self.inverse_scale); QUARTERS];
+                each::<V>(&mut t, inverse, V::mul_f32);
+            }
             each::<V>(&mut t, [V::splat_f32(-limit); QUARTERS], V::max_f32);
             each::<V>(&mut t, [V::splat_f32(limit); QUARTERS], V::min_f32);
             [
@@ -187,17 +190,17 @@ unsafe fn each<V: Registers>(a: &mut Sixteen<V>, b: Sixteen<V>, f: unsafe fn(V::
 unsafe fn add<V: Registers>(t: &mut Sixteen<V>, residual: &Residual<'_>, at: usize) {
     // SAFETY: what `sixteen` finds is long enough.
     unsafe {
+        let scaled = residual.scale != 1.0;
         let scale = V::splat_f32(residual.scale);
         for (i, t) in t.iter_mut().enumerate() {
             let r = match residual.values {
                 View::F32(r) => sixteen(r, at).map(|r| V::load_f32(r.add(4 * i))),
-                View::I16(r) => {
-                    sixteen(r, at).map(|r| V::mul_f32(V::from_i16(r.add(4 * i)), scale))
-                }
-                View::I8(r) => sixteen(r, at).map(|r| V::mul_f32(V::from_i8(r.add(4 * i)), scale)),
+                View::I16(r) => sixteen(r, at).map(|r| V::from_i16(r.add(4 * i))),
+                View::I8(r) => sixteen(r, at).map(|r| V::from_i8(r.add(4 * i))),
                 _ => None,
             };
             if let Some(r) = r {
+                let r = if scaled { V::mul_f32(r, scale) } else { r };
                 *t = V::add_f32(*t, r);
             }
         }

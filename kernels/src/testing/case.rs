@@ -205,6 +205,7 @@ impl Case {
     fn expected(&self) -> Vec<Expected> {
         let integers = !matches!(self.x, Buffer::F32(_));
         let outputs = self.shape.out_channels;
+        let (unit, inverse, function) = self.units();
         let sums = convolve(&self.shape, &self.x, &self.weights);
         sums.iter()
             .enumerate()
@@ -212,21 +213,24 @@ impl Case {
                 let o = i % outputs;
                 let w_scale = self.w_scale.as_ref().map_or(1.0, |s| s[o]);
                 let bias = self.bias.as_ref().map(|b| b[o]);
-                let residual = self.residual.as_ref().map(|(r, scale)| match r {
-                    Buffer::F32(r) => r[i],
-                    _ => r.get(i) as f32 * scale,
-                });
+                let residual = |unit: f32| {
+                    let (r, scale) = self.residual.as_ref()?;
+                    Some(match r {
+                        Buffer::F32(r) => r[i] * unit,
+                        _ => r.get(i) as f32 * (scale * unit),
+                    })
+                };
                 if integers {
-                    let mut t = sum as i32 as f32 * (self.x_scale * w_scale);
-                    t = bias.map_or(t, |b| t + b);
-                    t = residual.map_or(t, |r| t + r);
-                    t = activation(&self.activation, t);
-                    return Expected::Exactly(self.quantised(t));
+                    let mut t = sum as i32 as f32 * (self.x_scale * unit * w_scale);
+                    t = bias.map_or(t, |b| t + b * unit);
+                    t = residual(unit).map_or(t, |r| t + r);
+                    t = activation(&function, t);
+                    return Expected::Exactly(self.quantised(t * inverse));
                 }
                 let w_scale = f64::from(w_scale);
                 let (bias, residual) = (
                     f64::from(bias.unwrap_or(0.0)),
-                    f64::from(residual.unwrap_or(0.0)),
+                    f64::from(residual(1.0).unwrap_or(0.0)),
                 );
                 let t = sum * w_scale + bias + residual;
                 let size = size * w_scale.abs() + bias.abs() + residual.abs();
@@ -242,12 +246,29 @@ impl Case {
             .collect()
     }
 
-    /// The last step of the epilogue.
-    fn quantised(&self, t: f32) -> f64 {
+    /// What outputs are multiplied with before and after the activation, and the
+    /// activation of what is.
+    fn units(&self) -> (f32, f32, Unary) {
+        let mut function = self.activation;
         if self.y == DType::F32 {
-            return t.into();
+            return (1.0, 1.0, function);
         }
-        let q = t * (1.0 / self.out_scale);
+        let inverse = 1.0 / self.out_scale;
+        match function.kind {
+            UnaryKind::Identity | UnaryKind::Relu | UnaryKind::Clip => {
+                function.alpha *= inverse;
+                function.beta *= inverse;
+                (inverse, 1.0, function)
+            }
+            _ => (1.0, inverse, function),
+        }
+    }
+
+    /// The last step of the epilogue.
+    fn quantised(&self, q: f32) -> f64 {
+        if self.y == DType::F32 {
+            return q.into();
+        }
         if q.is_nan() {
             return -f64::from(self.qmax);
         }

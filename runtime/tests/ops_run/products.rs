@@ -161,47 +161,55 @@ impl Setup {
     fn expected(&self, sums: &Sums) -> Vec<(f64, f64)> {
         let exact = self.x.array.dtype != DType::F32;
         let channels = *sums.dims.last().unwrap();
-        let x_scale = self.x.scale();
+        let quantised = self.y.array.dtype != DType::F32;
+        let inverse = if quantised { 1.0 / self.y.scale() } else { 1.0 };
+        let mut function = self.activation;
+        // What all is multiplied with before the activation.
+        let unit = match function.kind {
+            UnaryKind::Identity | UnaryKind::Relu | UnaryKind::Clip => inverse,
+            _ => 1.0,
+        };
+        function.alpha *= unit;
+        function.beta *= unit;
+        let x_scale = self.x.scale() * unit;
         let mut out = Vec::new();
         for (i, (&sum, &magnitude)) in sums.sums.iter().zip(&sums.magnitudes).enumerate() {
             let o = i % channels;
             let scale = x_scale * self.w.channel_scale(o);
             let mut t = sum as f32 * scale;
             if let Some(bias) = &self.bias {
-                t += bias.array.values[o] as f32;
+                t += bias.array.values[o] as f32 * unit;
             }
             if let Some(residual) = &self.residual {
                 let value = residual.array.values[i] as f32;
                 t += if residual.array.dtype == DType::F32 {
-                    value
+                    value * unit
                 } else {
-                    value * residual.scale()
+                    value * (residual.scale() * unit)
                 };
             }
             let before = t;
-            t = match self.activation.kind {
+            t = match function.kind {
                 UnaryKind::Relu => t.max(0.0),
-                UnaryKind::Clip => t.max(self.activation.alpha).min(self.activation.beta),
+                UnaryKind::Clip => t.max(function.alpha).min(function.beta),
                 UnaryKind::LeakyRelu if t < 0.0 => self.activation.alpha * t,
                 _ => t,
             };
             let rounding =
                 (magnitude * f64::from(scale.abs()) + f64::from(before.abs()) + 1.0) * 1e-5;
-            let quantised = self.y.array.dtype != DType::F32;
             out.push(match (quantised, exact) {
                 (false, true) => (t.into(), 0.0),
                 (false, false) => (t.into(), rounding),
                 (true, _) => {
                     let bound = self.y.qmax() as f32;
-                    let q = (t * (1.0 / self.y.scale()))
-                        .clamp(-bound, bound)
-                        .round_ties_even();
+                    let rest = inverse / unit;
+                    let q = (t * rest).clamp(-bound, bound).round_ties_even();
                     (
                         q.into(),
                         if exact {
                             0.0
                         } else {
-                            1.0 + rounding / f64::from(self.y.scale())
+                            1.0 + rounding * f64::from(rest)
                         },
                     )
                 }

@@ -265,10 +265,10 @@ fn quantised_convolution_equals_the_definition() {
             .iter()
             .enumerate()
             .map(|(i, &s)| {
-                let mut t = s as f32 * (x_scale * w_scale[i % cout]);
-                t += bias[i % cout];
-                t += residual[i] as f32 * r_scale;
-                let q = t * (1.0 / out_scale);
+                let unit = 1.0 / out_scale;
+                let mut q = s as f32 * (x_scale * unit * w_scale[i % cout]);
+                q += bias[i % cout] * unit;
+                q += residual[i] as f32 * (r_scale * unit);
                 let q = q.max(-qmax as f32).min(qmax as f32) as f64;
                 let low = q.floor();
                 match q - low {

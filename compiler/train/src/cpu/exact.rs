@@ -1,5 +1,6 @@
 //! Evaluation with rounded activations, to the bit as a compiled network computes it:
-//! sums of integers, batch norms within the products before them.
+//! sums of integers, batch norms within the products before them, and what follows in
+//! units of the scale of the result.
 
 use super::{Cpu, ROUND, conv, layers};
 use crate::policy::{Weights, before_dropout};
@@ -33,8 +34,26 @@ impl Cpu {
         layers::map(x, &mut q, |x| x / scale + ROUND - ROUND);
         sums(&q, &product.weights, y);
         self.buffers.give(q);
-        let factors: Vec<f32> = product.scale.iter().map(|s| scale * s).collect();
-        layers::scale_and_shift(y, &factors, &product.bias);
+        let unit = self.unit(node).unwrap_or(1.0);
+        let factors: Vec<f32> = product.scale.iter().map(|s| scale * unit * s).collect();
+        let summands: Vec<f32> = product.bias.iter().map(|b| b * unit).collect();
+        layers::scale_and_shift(y, &factors, &summands);
+    }
+
+    /// What the op of a layer with weights multiplies everything with.
+    pub(super) fn unit(&self, node: usize) -> Option<f32> {
+        self.plan.ends[node].map(|end| 1.0 / self.scale(end))
+    }
+
+    /// A node's result as a product in these units adds it.
+    pub(super) fn residual(&self, node: NodeId, x: &[f32], unit: f32) -> Vec<f32> {
+        let rounded = before_dropout(&self.plan.network, node).0;
+        if !self.plan.rounded[rounded] {
+            return x.iter().map(|x| x * unit).collect();
+        }
+        let scale = self.scale(rounded);
+        let factor = scale * unit;
+        (x.iter().map(|x| (x / scale + ROUND - ROUND) * factor)).collect()
     }
 
     fn product(&self, node: usize) -> Product {

@@ -19,6 +19,7 @@ use crate::quantise::{quantise, taps};
 use crate::random::Random;
 use crate::{Error, Result};
 use rayon::prelude::*;
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ops::Range;
 use tern_network::{Layer, Network, Role, fit};
@@ -73,6 +74,8 @@ impl Buffers {
 struct Kept {
     /// Its result; of a node whose result is rounded, the rounded one.
     value: Vec<f32>,
+    /// What an evaluation with integers has multiplied the result with until it is rounded.
+    unit: Option<f32>,
     /// The result before it was rounded.
     exact: Vec<f32>,
     /// What dropout multiplied by.
@@ -198,6 +201,11 @@ impl Cpu {
             let x = x.unwrap_or_default();
             let x_shape = node.inputs.first().map(|id| network.shape(*id));
             let x_shape = x_shape.unwrap_or_default();
+            new.unit = match node.layer {
+                Layer::Conv2d(_) | Layer::Linear { .. } if exact => self.unit(n),
+                _ => node.inputs.iter().find_map(|id| kept[id.0].unit),
+            };
+            let unit = new.unit;
             let y = &mut new.value;
             match &node.layer {
                 Layer::Input(shape) => layers::to_nhwc(images, *shape, y),
@@ -263,8 +271,22 @@ impl Cpu {
                     new.norm = (mean, inverse);
                 }
                 Layer::Relu => layers::map(x, y, |x| x.max(0.0)),
-                Layer::Relu6 => layers::map(x, y, |x| x.clamp(0.0, 6.0)),
-                Layer::Add => layers::add(x, &kept[node.inputs[1].0].value, y),
+                Layer::Relu6 => {
+                    let most = 6.0 * unit.unwrap_or(1.0);
+                    layers::map(x, y, |x| x.clamp(0.0, most));
+                }
+                Layer::Add => {
+                    let [a, b] = [0, 1].map(|i| {
+                        let (id, from) = (node.inputs[i], &kept[node.inputs[i].0]);
+                        match unit {
+                            Some(unit) if from.unit.is_none() => {
+                                Cow::Owned(self.residual(id, &from.value, unit))
+                            }
+                            _ => Cow::Borrowed(&from.value[..]),
+                        }
+                    });
+                    layers::add(&a, &b, y);
+                }
                 Layer::MaxPool2d {
                     kernel,
                     stride,
@@ -309,7 +331,10 @@ impl Cpu {
         }
         // As the runtime does it: by the inverse.
         let scale = self.scale(node);
-        let inverse = 1.0 / scale;
+        let inverse = match kept.unit.take() {
+            Some(_) => 1.0,
+            None => 1.0 / scale,
+        };
         let most = self.plan.qmax as f32;
         let mut rounded = self.buffers.take(kept.value.len());
         layers::map(&kept.value, &mut rounded, |x| {

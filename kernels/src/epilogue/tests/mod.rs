@@ -159,4 +159,31 @@ fn steps_happen_in_the_stated_order() {
         f64::from(t.clamp(-1.5, 900.0))
     });
     assert_eq!(column(&run(&case)), expected);
+
+    // An output of integers is scaled first, unless the activation is a function.
+    let inverse = 1.0 / 0.07f32;
+    (case.y, case.qmax, case.out_scale) = (DType::I16, 32767, 0.07);
+    let scale = (0.1 * inverse) * 0.3f32;
+    let residual = -128.0 * (0.01 * inverse);
+    let expected = [3.0f32, -7.0, 32767.0, -32768.0].map(|acc| {
+        let t = acc * scale;
+        let t = t + 0.7 * inverse;
+        let t = t + residual;
+        let t = t.clamp(-1.5 * inverse, 900.0 * inverse);
+        f64::from(t.round_ties_even())
+    });
+    assert_eq!(column(&run(&case)), expected);
+    case.activation = Unary {
+        kind: UnaryKind::LeakyRelu,
+        alpha: 0.5,
+        beta: 0.0,
+    };
+    let expected = [3.0f32, -7.0, 32767.0, -32768.0].map(|acc| {
+        let t = acc * (0.1f32 * 0.3f32);
+        let t = t + 0.7;
+        let t = t + -128.0 * 0.01f32;
+        let t = if t < 0.0 { t * 0.5 } else { t };
+        f64::from((t * inverse).round_ties_even())
+    });
+    assert_eq!(column(&run(&case)), expected);
 }

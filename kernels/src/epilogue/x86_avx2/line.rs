@@ -30,7 +30,6 @@ pub(crate) struct Lines<'a, const U: usize> {
     bias: [__m256; N],
     /// The bounds of an f32 output, where these are all that the activation is.
     clip: Option<[f32; 2]>,
-    inverse_scale: __m256,
     /// Bounds of 32 bytes, or 16 words where the output is i16.
     low: __m256i,
     high: __m256i,
@@ -70,7 +69,12 @@ impl<'a, const U: usize> Lines<'a, U> {
             }
         }
         // -0.0 changes no value when it is added.
-        let mut bias = finish.bias.map_or([_mm256_set1_ps(-0.0); N], of);
+        let mut bias = [_mm256_set1_ps(-0.0); N];
+        if let Some(values) = finish.bias {
+            for (bias, value) in bias.iter_mut().zip(of(values)) {
+                *bias = _mm256_mul_ps(value, _mm256_set1_ps(finish.unit));
+            }
+        }
         unpack::<U>(&mut scale);
         unpack::<U>(&mut bias);
         let (low, high) = finish.bounds().unwrap_or((-finish.qmax, finish.qmax));
@@ -86,7 +90,6 @@ impl<'a, const U: usize> Lines<'a, U> {
             scale,
             bias,
             clip: finish.clip(),
-            inverse_scale: _mm256_set1_ps(finish.inverse_scale),
             low: splat(low),
             high: splat(high),
         }
@@ -119,7 +122,7 @@ impl<'a, const U: usize> Lines<'a, U> {
     /// bounded, is a number in the range of an i32.
     #[target_feature(enable = "avx2")]
     fn fits(&self, largest: f32) -> bool {
-        fits(&self.scale, &self.bias, self.inverse_scale, largest)
+        fits(&self.scale, &self.bias, largest)
     }
 
     /// Whether all outputs of these places are written, one row at each.
@@ -183,7 +186,7 @@ impl<'a, const U: usize> Lines<'a, U> {
             }
             let mut q = [_mm256_setzero_si256(); N];
             for (q, t) in q.iter_mut().zip(t) {
-                *q = _mm256_cvtps_epi32(_mm256_mul_ps(t, self.inverse_scale));
+                *q = _mm256_cvtps_epi32(t);
             }
             let words = [
                 _mm256_packs_epi32(q[0], q[1]),

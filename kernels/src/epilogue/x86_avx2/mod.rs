@@ -175,7 +175,8 @@ impl<'a, const N: usize> Columns<'a, N> {
                 scale[n] = _mm256_mul_ps(scale[n], load(&w_scale[first + n * LANES..]));
             }
             if let Some(values) = finish.bias {
-                bias[n] = load(&values[first + n * LANES..]);
+                let unit = _mm256_set1_ps(finish.unit);
+                bias[n] = _mm256_mul_ps(load(&values[first + n * LANES..]), unit);
             }
         }
         let residual_scale = finish.residual.map_or(1.0, |r| r.scale);
@@ -256,11 +257,11 @@ impl<'a, const N: usize> Columns<'a, N> {
                 let at = at + n * LANES;
                 let r = match values {
                     View::F32(r) => load(&r[at..]),
-                    View::I16(r) => _mm256_mul_ps(load_i16(&r[at..]), self.residual_scale),
-                    View::I8(r) => _mm256_mul_ps(load_i8(&r[at..]), self.residual_scale),
+                    View::I16(r) => load_i16(&r[at..]),
+                    View::I8(r) => load_i8(&r[at..]),
                     _ => _mm256_setzero_ps(),
                 };
-                *t = _mm256_add_ps(*t, r);
+                *t = _mm256_add_ps(*t, _mm256_mul_ps(r, self.residual_scale));
             }
         }
         activate(&finish.activation, &mut t);
@@ -350,7 +351,7 @@ impl<'a, const N: usize> Columns<'a, N> {
             Out::I8(y) if C::I8 => {
                 for n in (0..N / 2 * 2).step_by(2) {
                     let bytes =
-                        _mm_packs_epi16(words(self.quantise(t[n])), words(self.quantise(t[n + 1])));
+                        _mm_packs_epi16(words(self.bounded(t[n])), words(self.bounded(t[n + 1])));
                     // SAFETY: the caller promises that these elements are its own.
                     unsafe { _mm_storeu_si128(y.start().add(at + n * LANES).cast(), bytes) };
                 }
@@ -369,7 +370,13 @@ impl<'a, const N: usize> Columns<'a, N> {
     #[target_feature(enable = "avx2")]
     #[inline]
     fn quantise(&self, t: __m256) -> __m256i {
-        let t = _mm256_mul_ps(t, self.inverse_scale);
+        self.bounded(_mm256_mul_ps(t, self.inverse_scale))
+    }
+
+    /// As [`quantise`](Self::quantise), of what is scaled already.
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    fn bounded(&self, t: __m256) -> __m256i {
         // The second operand is the result where the first is NaN.
         let t = _mm256_max_ps(t, _mm256_sub_ps(_mm256_setzero_ps(), self.bound));
         _mm256_cvtps_epi32(_mm256_min_ps(t, self.bound))

@@ -46,7 +46,7 @@ impl<'a> PackedRows<'a> {
         for bias in &mut bias {
             *bias = _mm256_add_ps(magnitude(*bias), magnitude(_mm256_set1_ps(more)));
         }
-        fits(&columns.scale, &bias, columns.inverse_scale, largest).then_some(PackedRows {
+        fits(&columns.scale, &bias, largest).then_some(PackedRows {
             columns,
             to: y.start().wrapping_add(first),
             step: finish.outputs,
@@ -148,7 +148,7 @@ impl<'a> PackedRows<'a> {
                     let r = _mm256_mul_ps(_mm256_cvtepi32_ps(r), columns.residual_scale);
                     t = _mm256_add_ps(t, r);
                 }
-                q[h] = _mm256_cvtps_epi32(_mm256_mul_ps(t, columns.inverse_scale));
+                q[h] = _mm256_cvtps_epi32(t);
             }
             _mm256_packs_epi32(q[0], q[1])
         }
@@ -173,16 +173,15 @@ impl<'a> PackedRows<'a> {
     }
 }
 
-/// Whether `(largest * scale + bias) * inverse_scale` is a number in the range of an
-/// i32, and so is that of every smaller sum.
+/// Whether `largest * scale + bias` is a number in the range of an i32, and so is that of
+/// every smaller sum.
 #[target_feature(enable = "avx2")]
-pub(super) fn fits(scale: &[__m256], bias: &[__m256], inverse_scale: __m256, largest: f32) -> bool {
+pub(super) fn fits(scale: &[__m256], bias: &[__m256], largest: f32) -> bool {
     // Half of the range, as these are not the roundings of the outputs.
     const RANGE: f32 = (1 << 30) as f32;
     scale.iter().zip(bias).all(|(scale, bias)| {
         let t = _mm256_mul_ps(magnitude(*scale), _mm256_set1_ps(largest));
         let t = _mm256_add_ps(t, magnitude(*bias));
-        let t = _mm256_mul_ps(t, magnitude(inverse_scale));
         let less = _mm256_cmp_ps::<_CMP_LT_OQ>(t, _mm256_set1_ps(RANGE));
         _mm256_movemask_ps(less) == 0xff
     })

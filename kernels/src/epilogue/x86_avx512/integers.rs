@@ -30,7 +30,6 @@ pub(crate) struct IntegerTile<const B: usize> {
 enum To {
     Bytes {
         to: *mut i8,
-        inverse_scale: __m512,
         low: __m512i,
         high: __m512i,
     },
@@ -47,11 +46,17 @@ enum Added {
         from: *const i8,
         scale: __m512,
     },
+    /// To bytes.
+    ScaledFloats {
+        from: *const f32,
+        scale: __m512,
+        /// The largest output: nothing is known of what is added, and what is beyond an
+        /// i32 would not saturate.
+        high: __m512,
+    },
+    /// To floats.
     Floats {
         from: *const f32,
-        /// The largest output over its scale: nothing is known of what is added, and
-        /// what is beyond an i32 would not saturate.
-        high: __m512,
     },
 }
 
@@ -75,11 +80,18 @@ impl<const B: usize> SumRows<B> for IntegerTile<B> {
             }
             Some(Residual {
                 values: View::F32(values),
-                ..
-            }) => Some(Added::Floats {
-                from: values.as_ptr().wrapping_add(columns.first),
-                high: columns.bound,
-            }),
+                scale,
+            }) => {
+                let from = values.as_ptr().wrapping_add(columns.first);
+                Some(match finish.y {
+                    Out::F32(_) => Added::Floats { from },
+                    _ => Added::ScaledFloats {
+                        from,
+                        scale: _mm512_set1_ps(scale),
+                        high: columns.bound,
+                    },
+                })
+            }
             _ => return None,
         };
         let to = match &finish.y {
@@ -87,14 +99,13 @@ impl<const B: usize> SumRows<B> for IntegerTile<B> {
                 let more = _mm512_abs_ps(_mm512_set1_ps(more));
                 let fit = (0..B).all(|b| {
                     let bias = _mm512_add_ps(_mm512_abs_ps(columns.bias[b]), more);
-                    fits(columns.scale[b], bias, columns.inverse_scale, largest)
+                    fits(columns.scale[b], bias, largest)
                 });
                 if !(columns.bounded && fit) {
                     return None;
                 }
                 To::Bytes {
                     to: y.start().wrapping_add(columns.first),
-                    inverse_scale: columns.inverse_scale,
                     low: columns.low,
                     high: columns.high,
                 }
@@ -174,16 +185,10 @@ impl<const B: usize> IntegerTile<B> {
                 }
             }
             match &self.to {
-                To::Bytes {
-                    to,
-                    inverse_scale,
-                    low,
-                    high,
-                } => {
+                To::Bytes { to, low, high } => {
                     let mut q = [_mm512_setzero_si512(); REGISTERS];
                     for (q, mut t) in q.iter_mut().zip(t).take(B * count) {
-                        t = _mm512_mul_ps(t, *inverse_scale);
-                        if let Some(Added::Floats { high, .. }) = self.residual
+                        if let Some(Added::ScaledFloats { high, .. }) = self.residual
                             && RESIDUAL
                         {
                             // A NaN stays.
@@ -229,9 +234,10 @@ impl<const B: usize> IntegerTile<B> {
                     let r = _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(r));
                     _mm512_mul_ps(r, *scale)
                 }
-                Some(Added::Floats { from, .. }) => {
-                    _mm512_maskz_loadu_ps(mask, from.wrapping_add(at))
+                Some(Added::ScaledFloats { from, scale, .. }) => {
+                    _mm512_mul_ps(_mm512_maskz_loadu_ps(mask, from.wrapping_add(at)), *scale)
                 }
+                Some(Added::Floats { from }) => _mm512_maskz_loadu_ps(mask, from.wrapping_add(at)),
                 None => return,
             };
             *t = _mm512_add_ps(*t, residual);
@@ -303,14 +309,14 @@ unsafe fn pack(q: [__m512i; REGISTERS], count: usize) -> __m512i {
     }
 }
 
-/// Whether `(largest * scale + bias) * inverse_scale` is a number in the range of an
-/// i32, and so is that of every smaller sum; `bias` is a magnitude.
+/// Whether `largest * scale + bias` is a number in the range of an i32, and so is that of
+/// every smaller sum; `bias` is a magnitude.
 #[target_feature(enable = "avx512f")]
 #[inline]
-pub(super) fn fits(scale: __m512, bias: __m512, inverse_scale: __m512, largest: f32) -> bool {
+pub(super) fn fits(scale: __m512, bias: __m512, largest: f32) -> bool {
     // Half of the range, as these are not the roundings of the outputs.
     const RANGE: f32 = (1 << 30) as f32;
     let t = _mm512_mul_ps(_mm512_abs_ps(scale), _mm512_set1_ps(largest));
-    let t = _mm512_mul_ps(_mm512_add_ps(t, bias), _mm512_abs_ps(inverse_scale));
+    let t = _mm512_add_ps(t, bias);
     _mm512_cmp_ps_mask::<_CMP_LT_OQ>(t, _mm512_set1_ps(RANGE)) == __mmask16::MAX
 }

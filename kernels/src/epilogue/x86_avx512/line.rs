@@ -69,7 +69,7 @@ impl<'a, const N: usize, const U: usize> Columns<'a, N, U> {
     fn fits(&self, largest: f32) -> bool {
         (0..N).all(|n| {
             let bias = _mm512_abs_ps(self.bias[n]);
-            fits(self.scale[n], bias, self.inverse_scale, largest)
+            fits(self.scale[n], bias, largest)
         })
     }
 
@@ -125,7 +125,7 @@ impl<'a, const N: usize, const U: usize> Columns<'a, N, U> {
                 PACKED => {
                     let mut q = [_mm512_setzero_si512(); N];
                     for (q, t) in q.iter_mut().zip(t) {
-                        *q = _mm512_cvtps_epi32(_mm512_mul_ps(t, self.inverse_scale));
+                        *q = _mm512_cvtps_epi32(t);
                     }
                     if U == 4 {
                         let bytes = _mm512_min_epi8(self.bytes(q), self.high);

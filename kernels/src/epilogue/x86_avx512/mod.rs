@@ -2,12 +2,12 @@
 //! bits as [`Finish::scalar`]; what differs is where values are bounded:
 //!
 //! ```text
-//! i8 and i16 outputs, q(t) = round_half_even(clamp(t * inverse_scale, -qmax, qmax))
+//! i8 and i16 outputs
 //!     activation known to be low..high of q    ([`Finish::bounds`])
-//!         q = round(min(high, t * inverse_scale))     NaN stays, and becomes i32::MIN
+//!         q = round(min(high, t))                     NaN stays, and becomes i32::MIN
 //!         q = max(low, saturate(q))                   i8 or i16, after packing
 //!     otherwise
-//!         activation on f32, then the same with -qmax..qmax
+//!         activation on f32, then the same of t * inverse_scale with -qmax..qmax
 //! f32 outputs
 //!         activation on f32
 //! ```
@@ -171,7 +171,7 @@ impl<'a, const N: usize, const U: usize> Columns<'a, N, U> {
         finish: &'a Finish<'a>,
         first: usize,
         w_scale: Option<[__m512; N]>,
-        bias: Option<[__m512; N]>,
+        values: Option<[__m512; N]>,
     ) -> Self {
         const { assert!(matches!(N, 1 | 2 | 4) && matches!(U, 1 | 2 | 4) && U <= N) };
         let mut scale = [_mm512_set1_ps(finish.x_scale); N];
@@ -180,8 +180,13 @@ impl<'a, const N: usize, const U: usize> Columns<'a, N, U> {
                 *scale = _mm512_mul_ps(*scale, w_scale);
             }
         }
-        // -0.0 changes no value when it is added.
-        let mut bias = bias.unwrap_or([_mm512_set1_ps(-0.0); N]);
+        // Changes no value when it is added.
+        let mut bias = [_mm512_set1_ps(-0.0); N];
+        if let Some(values) = values {
+            for (bias, value) in bias.iter_mut().zip(values) {
+                *bias = _mm512_mul_ps(value, _mm512_set1_ps(finish.unit));
+            }
+        }
         unpack::<N, U>(&mut scale);
         unpack::<N, U>(&mut bias);
         let bounds = finish.bounds();
@@ -323,7 +328,7 @@ impl<'a, const N: usize, const U: usize> Columns<'a, N, U> {
             // SAFETY: the residual is as long as `y`.
             unsafe {
                 match values {
-                    View::F32(r) => add_f32(&mut t, r.as_ptr(), place),
+                    View::F32(r) => add_f32(&mut t, r.as_ptr(), place, *scale),
                     View::I16(r) => add_i16(&mut t, r.as_ptr(), place, *scale),
                     View::I8(r) => add_i8(&mut t, r.as_ptr(), place, *scale),
                     _ => {}
@@ -364,7 +369,7 @@ impl<'a, const N: usize, const U: usize> Columns<'a, N, U> {
             unsafe {
                 match values {
                     View::I8(r) if C::I8 => add_i8(&mut t, r.as_ptr(), place, *scale),
-                    View::F32(r) if !C::I8 => add_f32(&mut t, r.as_ptr(), place),
+                    View::F32(r) if !C::I8 => add_f32(&mut t, r.as_ptr(), place, *scale),
                     _ => {}
                 }
             }

@@ -36,13 +36,17 @@ impl<const N: usize, const U: usize> Columns<'_, N, U> {
         unsafe { self.store_bytes(place.at.map(|at| y.wrapping_add(at)), place.mask, bytes) };
     }
 
-    /// Scaled, bounded above, and rounded.
+    /// Scaled, if they are not yet, bounded above, and rounded.
     #[target_feature(enable = "avx512f")]
     #[inline]
-    fn integers(&self, t: [__m512; N]) -> [__m512i; N] {
+    fn integers(&self, mut t: [__m512; N]) -> [__m512i; N] {
+        if !self.bounded {
+            for t in &mut t {
+                *t = _mm512_mul_ps(*t, self.inverse_scale);
+            }
+        }
         let mut q = [_mm512_setzero_si512(); N];
         for (q, t) in q.iter_mut().zip(t) {
-            let t = _mm512_mul_ps(t, self.inverse_scale);
             // The second operand is the result where it is NaN.
             *q = _mm512_cvtps_epi32(_mm512_min_ps(self.bound, t));
         }
@@ -155,11 +159,15 @@ pub(super) unsafe fn add_f32<const N: usize>(
     t: &mut [__m512; N],
     residual: *const f32,
     place: &Place<N>,
+    scale: f32,
 ) {
+    let scaled = scale != 1.0;
+    let scale = _mm512_set1_ps(scale);
     for (n, t) in t.iter_mut().enumerate() {
         let from = residual.wrapping_add(place.at[n]);
         // SAFETY: the caller's promise.
         let r = unsafe { _mm512_maskz_loadu_ps(lanes(place.mask, n), from) };
+        let r = if scaled { _mm512_mul_ps(r, scale) } else { r };
         *t = _mm512_add_ps(*t, r);
     }
 }
