@@ -92,6 +92,7 @@ fn i7_activations_agree() {
     for k in [60, 64, 72, 80, 2400] {
         for (m, n) in [
             (1, 7),
+            (1, 120),
             (2, 17),
             (3, 48),
             (4, 33),
@@ -161,6 +162,31 @@ fn the_deepest_integer_sums_are_exact() {
             let trits = vec![w; case.weights.len()];
             Codec::T2.pack_i8(&matrix, &trits, &mut case.bytes).unwrap();
             case.weights.fill(w.into());
+            case.check(&Serial);
+        }
+    }
+}
+
+/// Sums of pairs that are looked up, with everything as large as it gets.
+#[test]
+fn deep_sums_of_pairs_are_exact() {
+    let mut rng = Rng::new(20);
+    for (x, w) in [(63, 1), (63, -1), (-63, 1), (127, -1), (-127, -1)] {
+        for rows in [1, 9] {
+            let mut case = case(rows, 50, 8200, DType::I8, Codec::N12, DType::F32, &mut rng);
+            case.x_qmax = i32::from(x).abs();
+            let Buffer::I8(values) = &mut case.x else {
+                unreachable!()
+            };
+            values.fill(x);
+            let matrix = case.family.matrix(&case.shape);
+            let trits: Vec<i8> = (0..case.weights.len())
+                .map(|i| if i % 2 == 0 { w } else { 0 })
+                .collect();
+            Codec::N12
+                .pack_i8(&matrix, &trits, &mut case.bytes)
+                .unwrap();
+            case.weights = trits.iter().map(|t| f32::from(*t)).collect();
             case.check(&Serial);
         }
     }

@@ -11,7 +11,7 @@
 //! i32 sums wrap, which [`max_k`](crate::max_k) excludes for valid weights.
 #![allow(clippy::needless_range_loop, reason = "arrays share their indices")]
 
-use super::{Kernel, Lanes, Tile, all, fours};
+use super::{Kernel, Lanes, Tile, ahead, all, fours};
 use crate::Codec;
 use crate::layout::{BLOCK, PANEL_BYTES, n12, n34, t2};
 use crate::product::matvec::{STRIDE, Strip};
@@ -45,10 +45,8 @@ pub(crate) trait Multiply<V: Lanes> {
     unsafe fn widen(sum: Self::Sum) -> V::I;
 }
 
-/// Bytes before the activations: the i32 that their products are too large by.
-const HEAD: usize = 64;
-/// How far ahead weights are fetched, in bytes.
-const AHEAD: usize = 2048;
+/// Bytes before the activations: the i32 that their products are too large by, and room.
+pub(crate) const HEAD: usize = 64;
 /// Tables of an n12 panel.
 const FIELDS: usize = 4;
 /// Bytes of a table of one plane.
@@ -406,13 +404,7 @@ impl<V: Lanes, M: Multiply<V>, P: Panel<V, M>> Tile<V> for Panels<M, P> {
                 let mut sum = [[V::parts(M::zero()); R]; B];
                 for panel in done..end {
                     let at = panel * P::BYTES;
-                    // At a block's end, go on with the block that comes next in
-                    // the same stream.
-                    let ahead = if at + AHEAD < strip.block_len {
-                        at + AHEAD
-                    } else {
-                        at + AHEAD + (B - 1) * strip.block_len
-                    };
+                    let ahead = ahead(strip.block_len, at, B);
                     for b in 0..B {
                         let from = weights.wrapping_add(b * strip.block_len);
                         V::fetch(from.wrapping_add(ahead));

@@ -22,7 +22,7 @@ use core::ops::IndexMut;
 
 mod integers;
 
-pub(crate) use integers::{Integers, Multiply};
+pub(crate) use integers::{HEAD, Integers, Multiply};
 
 /// Registers and what they do, apart from multiplying integers. 64 bytes, four of
 /// each of 16 outputs, are [`PARTS`](Self::PARTS) registers.
@@ -145,8 +145,21 @@ macro_rules! vector {
 }
 pub(crate) use vector;
 
+/// Where weights are fetched that are to be read some time after those at `at` of a
+/// block of so many bytes, of `blocks` side by side.
+#[inline(always)]
+pub(crate) fn ahead(block_len: usize, at: usize, blocks: usize) -> usize {
+    const AHEAD: usize = 2048;
+    // At a block's end, go on with the block that comes next in the same stream.
+    if at + AHEAD < block_len {
+        at + AHEAD
+    } else {
+        at + AHEAD + (blocks - 1) * block_len
+    }
+}
+
 /// Some rows of some blocks, the sums of which fit the registers.
-trait Tile<V: Lanes> {
+pub(crate) trait Tile<V: Lanes> {
     /// Stores the sums of `R` rows from `row` on and `B` blocks from `block` on,
     /// the first of which is `sums[0]`.
     ///
@@ -168,7 +181,7 @@ trait Tile<V: Lanes> {
 ///
 /// As for [`Tile::add`].
 #[inline(always)]
-unsafe fn all<V: Lanes, T: Tile<V>>(strip: &Strip<'_>, sums: &mut [f32]) {
+pub(crate) unsafe fn all<V: Lanes, T: Tile<V>>(strip: &Strip<'_>, sums: &mut [f32]) {
     let mut row = 0;
     while row < strip.rows {
         let left = strip.rows - row;

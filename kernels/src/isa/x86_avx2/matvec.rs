@@ -1,7 +1,8 @@
 //! Few rows: registers of 256 bits, and bytes multiplied by `maddubs`, which adds
 //! two products with codes in i16: `|pair| <= 768`.
 
-use crate::isa::matvec::{Integers, Lanes, Multiply, vector};
+use super::nibbles::Rows;
+use crate::isa::matvec::{Lanes, Multiply, vector};
 use crate::isa::v128::operations;
 use core::arch::x86_64::*;
 
@@ -79,4 +80,4 @@ impl Multiply<Ymm> for Narrow {
 /// i8 activations.
 pub(crate) enum Bytes {}
 
-vector!("avx2", Bytes, Integers<Ymm, Narrow>, x86_avx2_rows);
+vector!("avx2", Bytes, Rows<Narrow>, x86_avx2_rows);

@@ -8,6 +8,7 @@ mod bytes;
 pub(crate) mod codes;
 pub(crate) mod lookup;
 pub(crate) mod matvec;
+pub(crate) mod nibbles;
 pub(crate) mod panel;
 pub(crate) mod tile;
 

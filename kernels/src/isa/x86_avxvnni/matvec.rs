@@ -1,9 +1,10 @@
 //! Few rows: AVX2's registers, and bytes multiplied by `vpdpbusd`, which adds
 //! four products in i32.
 
-use crate::isa::matvec::{Integers, Lanes, Multiply, vector};
+use crate::isa::matvec::{Lanes, Multiply, vector};
 use crate::isa::v128::operations;
 use crate::isa::x86_avx2::matvec::Ymm;
+use crate::isa::x86_avx2::nibbles::Rows;
 use core::arch::x86_64::*;
 
 /// i8 activations.
@@ -36,4 +37,4 @@ impl Multiply<Ymm> for Dot {
 /// i8 activations.
 pub(crate) enum Bytes {}
 
-vector!("avx2,avxvnni", Bytes, Integers<Ymm, Dot>, x86_avx2_rows);
+vector!("avx2,avxvnni", Bytes, Rows<Dot>, x86_avx2_rows);
