@@ -113,6 +113,7 @@ pub(super) struct Plan {
 /// - Whoever has but some of the parts often reads input from other cores' caches, as
 ///   others have written the lines: a place of it in the time of two fifths of a position.
 fn cut(threads: usize, lines: usize, parts: usize, shape: &Conv2dShape) -> (usize, usize) {
+    let threads = tasks_for(threads, usize::MAX);
     let places = shape.stride[0].saturating_mul(shape.stride[1]);
     let cost = |by_lines: usize, by_parts: usize| {
         let [lines, parts] = [lines.div_ceil(by_lines), parts.div_ceil(by_parts)];
@@ -238,6 +239,36 @@ impl Plan {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Lines are split where there are enough, and never into more tasks than threads.
+    #[test]
+    fn few_lines_are_split_over_channels() {
+        let shape = |size: usize, stride: usize| Conv2dShape {
+            batch: 1,
+            input: [size; 2],
+            output: [size / stride; 2],
+            in_channels: 960,
+            out_channels: 960,
+            groups: 960,
+            kernel: [3; 2],
+            stride: [stride; 2],
+            dilation: [1; 2],
+            pad: [1; 2],
+            transposed: false,
+        };
+        let parts = 960 / 64;
+        for (size, stride, by) in [(7, 1, (1, 2)), (14, 1, (2, 1)), (14, 2, (2, 1))] {
+            assert_eq!(cut(2, size / stride, parts, &shape(size, stride)), by);
+        }
+        for threads in 1..200 {
+            for lines in [1, 3, 7, 112] {
+                let (by_lines, by_parts) = cut(threads, lines, parts, &shape(7, 1));
+                let most = tasks_for(threads, usize::MAX);
+                assert!((1..=most).contains(&(by_lines * by_parts)));
+                assert!(by_lines <= lines && by_parts <= parts);
+            }
+        }
+    }
 
     /// Every channel is computed once, by parts that lie inside.
     #[test]
