@@ -1,12 +1,12 @@
 //! Where the arithmetic happens.
 
 use crate::data::Batch;
-use crate::policy::{Policy, Weights, rounded};
+use crate::policy::{Policy, Weights, before_dropout, rounded};
 use crate::random::Random;
 use crate::recipe::Distil;
 use crate::{Error, Result};
 use std::collections::BTreeMap;
-use tern_network::{Layer, Network, NodeId, Parameter, Role};
+use tern_network::{Layer, Network, Node, Parameter, Role};
 
 /// An array with its dimensions, outermost first.
 #[derive(Clone, Debug, PartialEq)]
@@ -104,8 +104,9 @@ pub(crate) struct Plan {
     /// Of each layer with weights: the batch norm that alone reads it, which a compiled
     /// network has in the layer's weights.
     pub norms: Vec<Option<usize>>,
-    /// Of each layer with weights: the node whose rounded result is that of the layer's
-    /// op in a compiled network, which has the nodes between them in it.
+    /// Of each layer with weights: the node whose rounded result has the units of the
+    /// layer's op in a compiled network; the nodes between them are in the op, or move
+    /// or choose what it computes.
     pub ends: Vec<Option<usize>>,
     pub qmax: i32,
     /// Of the input, which is not trained.
@@ -155,33 +156,55 @@ impl Plan {
     }
 }
 
-/// See [`Plan::ends`].
+/// See [`Plan::ends`]; what fuses nodes are the compiler's passes `fuse_residual`,
+/// `fuse_activation` and `quantize_activations`.
 fn ends(network: &Network, norms: &[Option<usize>], rounded: &[bool]) -> Vec<Option<usize>> {
-    let (nodes, readers) = (network.nodes(), network.readers());
+    let nodes = network.nodes();
+    let readers: Vec<Vec<usize>> = (0..nodes.len())
+        .map(|n| {
+            // A dropout is not there: who reads it reads what it drops out of.
+            let reads = |node: &Node| {
+                let mut inputs = node.inputs.iter();
+                inputs.any(|id| before_dropout(network, *id).0 == n)
+            };
+            let dropout = |node: &Node| matches!(node.layer, Layer::Dropout(_));
+            let reader = |r: &usize| !dropout(&nodes[*r]) && reads(&nodes[*r]);
+            (n + 1..nodes.len()).filter(reader).collect()
+        })
+        .collect();
     let result = |product: usize| norms[product].unwrap_or(product);
     let is_product = |n: usize| nodes[n].layer.has_weights();
-    // A product that nothing but the addition `add` reads can have that in its op: the
-    // later one, where there are two.
-    let added = |add: usize| {
-        let products = (0..add).filter(|&p| {
-            is_product(p) && !rounded[result(p)] && readers[result(p)] == [NodeId(add)]
-        });
-        products.last()
+    // The product whose op has an addition in it: the later one that nothing else reads.
+    let adds = |add: usize| {
+        let mut products = (0..add).filter(|&p| is_product(p) && readers[result(p)] == [add]);
+        products.next_back()
+    };
+    let takes_integers = |reader: usize| match nodes[reader].layer {
+        Layer::Add => adds(reader).is_some(),
+        layer => layer.has_weights(),
     };
     let end = |product: usize| {
         let mut at = is_product(product).then(|| result(product))?;
+        // Whether the op can still have an addition in it, and an activation.
+        let (mut addition, mut activation) = (true, true);
         while !rounded[at] {
             let [reader] = readers[at][..] else {
                 return None;
             };
-            match nodes[reader.0].layer {
-                Layer::Relu | Layer::Relu6 | Layer::MaxPool2d { .. } => {}
-                Layer::Add if added(reader.0) == Some(product) => {}
+            match nodes[reader].layer {
+                Layer::Add if addition && adds(reader) == Some(product) => addition = false,
+                Layer::Relu | Layer::Relu6 if activation => {
+                    (addition, activation) = (false, false);
+                }
+                // These move or choose integers as well.
+                Layer::MaxPool2d { .. } | Layer::Flatten => {
+                    (addition, activation) = (false, false);
+                }
                 _ => return None,
             }
-            at = reader.0;
+            at = reader;
         }
-        Some(at)
+        readers[at].iter().all(|r| takes_integers(*r)).then_some(at)
     };
     (0..nodes.len()).map(end).collect()
 }

@@ -27,6 +27,62 @@ fn network() -> Network {
     net.finish().unwrap()
 }
 
+/// Which nodes are in a product's op when a network is compiled.
+#[test]
+fn ops_end_where_the_compiler_fuses_them() {
+    let ends = |net: &Network| -> Vec<(String, Option<String>)> {
+        let policy = Policy::new(net, Weights::T2, Activations::I8, &[]).unwrap();
+        let plan = crate::engine::Plan::new(net.clone(), policy, 1.0);
+        let name = |n: usize| net.nodes()[n].name.clone();
+        let layers = (0..net.nodes().len()).filter(|n| net.nodes()[*n].layer.has_weights());
+        layers.map(|n| (name(n), plan.ends[n].map(name))).collect()
+    };
+    let expect = |net: &Network, expected: &[(&str, Option<&str>)]| {
+        let own = |(name, end): &(&str, Option<&str>)| (name.to_string(), end.map(str::to_owned));
+        assert_eq!(ends(net), expected.iter().map(own).collect::<Vec<_>>());
+    };
+    expect(
+        &network(),
+        &[
+            ("conv1", Some("pool")),
+            ("conv2", Some("relu2")),
+            ("conv3", Some("bn3")),
+            ("conv4", Some("relu4")),
+            ("conv5", Some("flatten")),
+            ("fc", None),
+        ],
+    );
+    // An activation behind a pool is an op of its own; so is a second one.
+    let mut net = Builder::new("late", [2, 8, 8]);
+    let x = net.input();
+    let x = net.conv("conv1", x, 4, 3, 1);
+    let x = net.max_pool("pool", x, 2, 2, 0);
+    let x = net.relu("relu1", x);
+    let x = net.conv("conv2", x, 4, 3, 1);
+    let x = net.relu("relu2", x);
+    let x = net.relu6("relu3", x);
+    let x = net.conv("conv3", x, 4, 3, 1);
+    let x = net.dropout("dropout", x, 0.5);
+    let x = net.relu("relu4", x);
+    // Read by what takes no integers as well.
+    let y = net.conv("conv4", x, 4, 3, 1);
+    let y = net.relu("relu5", y);
+    let x = net.add("add", x, y);
+    let x = net.global_average_pool("mean", x);
+    let x = net.flatten("flatten", x);
+    net.linear("fc", x, 3);
+    expect(
+        &net.finish().unwrap(),
+        &[
+            ("conv1", None),
+            ("conv2", None),
+            ("conv3", None),
+            ("conv4", None),
+            ("fc", None),
+        ],
+    );
+}
+
 /// Squares, crosses and noise, told apart by where they are bright.
 fn images(count: usize) -> Images {
     let labels: Vec<u8> = (0..count).map(|i| (i % 3) as u8).collect();
