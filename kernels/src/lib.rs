@@ -13,7 +13,8 @@
 //!   host's [`par::ParallelFor`] and a scratch buffer whose size the family's
 //!   `scratch` function told;
 //! - an entry point checks every length and returns [`Invalid`] instead of
-//!   panicking; only then does it call a variant.
+//!   panicking; only then does it call a variant, which checks its scratch before it
+//!   writes.
 #![no_std]
 
 #[cfg(test)]
@@ -55,7 +56,7 @@ pub use product::max_k;
 pub use view::{DType, View, ViewMut};
 
 /// A call whose lengths, dtypes or geometry do not fit together, or whose
-/// scratch buffer is smaller than the family's `scratch` function asks for.
+/// scratch buffer is too small: less than what the family's `scratch` function asks for.
 /// Nothing was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Invalid;

@@ -13,14 +13,17 @@ pub(crate) struct TaskScratch<'a> {
 }
 
 impl<'a> TaskScratch<'a> {
-    /// `len` bytes, a multiple of [`SCRATCH_ALIGN`], for each of `tasks`, no more than
-    /// `threads`; `Invalid` where scratch is too short or not aligned.
+    /// `len` bytes, a multiple of [`SCRATCH_ALIGN`], for each of `tasks`; `Invalid` where
+    /// scratch is too short or not aligned, or there are more tasks than `threads`.
     pub(crate) fn new(
         scratch: &'a mut [u8],
         threads: usize,
         tasks: usize,
         len: usize,
     ) -> Result<Self, Invalid> {
+        if tasks > threads {
+            return Err(Invalid);
+        }
         check_scratch(scratch, len.checked_mul(tasks).ok_or(Invalid)?)?;
         let step = scratch.len() / threads.max(1) / SCRATCH_ALIGN * SCRATCH_ALIGN;
         Ok(TaskScratch {

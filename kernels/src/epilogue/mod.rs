@@ -65,7 +65,7 @@ pub struct Epilogue<'a> {
     pub bias: Option<&'a [f32]>,
     /// Added before the activation.
     pub residual: Option<Residual<'a>>,
-    /// Applied last, on f32.
+    /// Applied last, on f32; see the [module](self) for its units.
     pub activation: Unary,
     /// Scale of an integer output; ignored for F32.
     pub out_scale: f32,
@@ -102,7 +102,8 @@ pub(crate) struct Finish<'a> {
     /// That of f32 has a scale as well.
     residual: Option<Residual<'a>>,
     activation: Unary,
-    /// What is left to multiply outputs with: 1.0 where there are [`bounds`](Self::bounds).
+    /// What is left to multiply outputs with; 1.0 where `unit` is all, as where there are
+    /// [`bounds`](Self::bounds).
     inverse_scale: f32,
     qmax: i32,
     y: Out<'a>,

@@ -167,6 +167,21 @@ fn the_deepest_integer_sums_are_exact() {
     }
 }
 
+/// Nothing is computed, nor asked for, without rows.
+#[test]
+fn no_rows_are_no_work() {
+    let mut rng = Rng::new(21);
+    for (x, codec) in inputs() {
+        let case = case(0, 20, 64, x, codec, DType::F32, &mut rng);
+        for caps in case.family.caps() {
+            for family in [Family::Gemm, Family::Conv2d] {
+                assert_eq!(family.scratch(caps, 2, &case.shape, x, codec), 0);
+            }
+            case.run(caps, &Threads(2));
+        }
+    }
+}
+
 /// Sums of pairs that are looked up, with everything as large as it gets.
 #[test]
 fn deep_sums_of_pairs_are_exact() {

@@ -98,7 +98,7 @@ pub(crate) struct Strip<'a> {
 
 /// Whether a product has few enough rows, and a single tap and group.
 fn fits(size: &Size) -> bool {
-    size.rows <= ROWS && size.matrix.taps == 1 && size.matrix.groups == 1
+    (1..=ROWS).contains(&size.rows) && size.matrix.taps == 1 && size.matrix.groups == 1
 }
 
 /// Bytes of a row's part of scratch.

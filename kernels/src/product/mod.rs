@@ -203,7 +203,7 @@ impl<'a, R: Rows> Problem<'a, R> {
 
 /// What one variant of a family is.
 pub(crate) struct Kernel<R: 'static> {
-    /// Scratch bytes for this many threads.
+    /// Scratch bytes for this many threads; there are rows, as for `run`.
     pub(crate) scratch: fn(&Size, &R, usize) -> usize,
     /// Computes; `Invalid` where scratch is too short or not aligned. Unsafe to call
     /// without what the variant needs.
@@ -218,7 +218,10 @@ pub(crate) fn scratch<R>(
     size: &Size,
     rows: &R,
 ) -> usize {
-    Variant::select(variants, caps).map_or(0, |v| (v.run.scratch)(size, rows, threads.max(1)))
+    match Variant::select(variants, caps) {
+        Some(variant) if size.rows > 0 => (variant.run.scratch)(size, rows, threads.max(1)),
+        _ => 0,
+    }
 }
 
 /// Runs the variant that `ctx.caps` choose.
@@ -228,6 +231,9 @@ pub(crate) fn run<R>(
     problem: &Problem<'_, R>,
 ) -> Result<(), Invalid> {
     let variant = Variant::select(variants, ctx.caps).ok_or(Invalid)?;
+    if problem.size.rows == 0 {
+        return Ok(());
+    }
     // SAFETY: `select` chose what this CPU has.
     unsafe { (variant.run.run)(ctx, problem) }
 }

@@ -104,6 +104,14 @@ fn strange_scales_do_not_break_integers() {
         let mut case = identity(x.clone(), DType::I8);
         (case.qmax, case.out_scale) = (127, scale);
         assert_eq!(column(&run(&case)), expected.map(f64::from), "{scale}");
+        case.bias = Some(vec![0.5; OUTPUTS]);
+        case.residual = Some((Buffer::F32(vec![0.25; 4 * OUTPUTS]), 1.0));
+        for kind in [UnaryKind::Identity, UnaryKind::Relu, UnaryKind::Clip] {
+            for (alpha, beta) in [(-0.75, 1.25), (1.25, -0.75), (f32::NAN, 1.0)] {
+                case.activation = Unary { kind, alpha, beta };
+                run(&case);
+            }
+        }
     }
 }
 

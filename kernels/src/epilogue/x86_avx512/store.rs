@@ -36,7 +36,7 @@ impl<const N: usize, const U: usize> Columns<'_, N, U> {
         unsafe { self.store_bytes(place.at.map(|at| y.wrapping_add(at)), place.mask, bytes) };
     }
 
-    /// Scaled, if they are not yet, bounded above, and rounded.
+    /// Scaled, unless they are known to be, bounded above, and rounded.
     #[target_feature(enable = "avx512f")]
     #[inline]
     fn integers(&self, mut t: [__m512; N]) -> [__m512i; N] {
