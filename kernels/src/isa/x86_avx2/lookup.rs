@@ -15,6 +15,7 @@
 //! room for [`NARROW`] steps; with their bias taken off, both halves of a register
 //! together stay within i16.
 
+use super::nibbles::transposed;
 use crate::epilogue::Finish;
 use crate::layout::{BLOCK, PANEL_BYTES, n12, t2};
 use crate::product::tiled::{Chunk, Outputs, Part, Tile};
@@ -36,6 +37,28 @@ const BIAS: u8 = 128;
 
 /// i7 activations and n12 weights.
 pub(crate) enum N12 {}
+
+/// The steps of a panel of packed weights, 32 bytes each.
+///
+/// # Safety
+///
+/// The CPU has AVX2; the panel is there, and room for four steps.
+#[inline(always)]
+unsafe fn steps_of(panel: *const u8, to: *mut u8) {
+    // SAFETY: the caller's promises.
+    unsafe {
+        let nibble = _mm256_set1_epi8(15);
+        for (half, pairs) in transposed(panel).into_iter().enumerate() {
+            let low = _mm256_and_si256(pairs, nibble);
+            let high = _mm256_and_si256(_mm256_srli_epi16::<4>(pairs), nibble);
+            let to = to.add(half * PANEL_BYTES);
+            _mm_storeu_si128(to.cast(), _mm256_castsi256_si128(low));
+            _mm_storeu_si128(to.add(16).cast(), _mm256_castsi256_si128(high));
+            _mm_storeu_si128(to.add(32).cast(), _mm256_extracti128_si256::<1>(low));
+            _mm_storeu_si128(to.add(48).cast(), _mm256_extracti128_si256::<1>(high));
+        }
+    }
+}
 
 impl Tile for N12 {
     type X = i8;
@@ -86,10 +109,6 @@ impl Tile for N12 {
         panel: *mut u8,
         _: &mut [i32; BLOCK],
     ) {
-        // Byte 4 * o + j to byte 4 * j + o within each half: then the dwords of
-        // the four quarters of a panel are those of one j.
-        let by_byte = _mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
-        let nibble = _mm_set1_epi8(15);
         let stride = matrix.channels.next_multiple_of(t2::TAP_UNIT);
         let mut to = panel;
         for tap in part.taps.clone() {
@@ -100,34 +119,21 @@ impl Tile for N12 {
             let mut k = first;
             while k < end {
                 let bytes = &block[k / n12::PANEL_K * PANEL_BYTES..][..PANEL_BYTES];
-                let mut quarters = [_mm_setzero_si128(); 4];
-                for (i, quarter) in quarters.iter_mut().enumerate() {
-                    // SAFETY: 64 bytes.
-                    let bytes = unsafe { _mm_loadu_si128(bytes.as_ptr().add(16 * i).cast()) };
-                    *quarter = _mm_shuffle_epi8(bytes, by_byte);
-                }
-                let [a, b, c, d] = quarters;
-                let (ab, cd) = (_mm_unpacklo_epi32(a, b), _mm_unpacklo_epi32(c, d));
-                let (ef, gh) = (_mm_unpackhi_epi32(a, b), _mm_unpackhi_epi32(c, d));
-                let outputs = [
-                    _mm_unpacklo_epi64(ab, cd),
-                    _mm_unpackhi_epi64(ab, cd),
-                    _mm_unpacklo_epi64(ef, gh),
-                    _mm_unpackhi_epi64(ef, gh),
-                ];
                 let from = k % n12::PANEL_K / STEP;
                 let until = (from + (end - k) / STEP).min(n12::PANEL_K / STEP);
-                for pairs in &outputs[from..until] {
-                    let low = _mm_and_si128(*pairs, nibble);
-                    let high = _mm_and_si128(_mm_srli_epi16(*pairs, 4), nibble);
-                    // SAFETY: 32 bytes for every step of the part.
-                    unsafe {
-                        _mm_storeu_si128(to.cast(), low);
-                        _mm_storeu_si128(to.add(16).cast(), high);
-                        to = to.add(32);
+                let steps = until - from;
+                // SAFETY: 64 bytes; 32 bytes for every step of the part.
+                unsafe {
+                    if steps == n12::PANEL_K / STEP {
+                        steps_of(bytes.as_ptr(), to);
+                    } else {
+                        let mut all = [0u8; 2 * PANEL_BYTES];
+                        steps_of(bytes.as_ptr(), all.as_mut_ptr());
+                        to.copy_from_nonoverlapping(all[32 * from..].as_ptr(), 32 * steps);
                     }
+                    to = to.add(32 * steps);
                 }
-                k += (until - from).max(1) * STEP;
+                k += steps.max(1) * STEP;
             }
         }
     }
