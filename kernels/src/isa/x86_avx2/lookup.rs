@@ -15,7 +15,7 @@
 //! room for [`NARROW`] steps; with their bias taken off, both halves of a register
 //! together stay within i16.
 
-use super::nibbles::transposed;
+use super::nibbles::indices;
 use crate::epilogue::Finish;
 use crate::layout::{BLOCK, PANEL_BYTES, n12, t2};
 use crate::product::tiled::{Chunk, Outputs, Part, Tile};
@@ -47,10 +47,7 @@ pub(crate) enum N12 {}
 unsafe fn steps_of(panel: *const u8, to: *mut u8) {
     // SAFETY: the caller's promises.
     unsafe {
-        let nibble = _mm256_set1_epi8(15);
-        for (half, pairs) in transposed(panel).into_iter().enumerate() {
-            let low = _mm256_and_si256(pairs, nibble);
-            let high = _mm256_and_si256(_mm256_srli_epi16::<4>(pairs), nibble);
+        for (half, [low, high]) in indices(panel).into_iter().enumerate() {
             let to = to.add(half * PANEL_BYTES);
             _mm_storeu_si128(to.cast(), _mm256_castsi256_si128(low));
             _mm_storeu_si128(to.add(16).cast(), _mm256_castsi256_si128(high));

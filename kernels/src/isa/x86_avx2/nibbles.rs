@@ -161,18 +161,12 @@ unsafe fn add<const B: usize>(strip: &Strip<'_>, row: usize, block: usize, sums:
                 for b in 0..B {
                     let from = weights.wrapping_add(b * strip.block_len);
                     _mm_prefetch::<_MM_HINT_T0>(from.wrapping_add(ahead).cast());
-                    let halves = transposed(from.add(at));
-                    for (half, bytes) in halves.into_iter().enumerate() {
-                        let lower = _mm256_set1_epi8(15);
-                        let upper = _mm256_and_si256(_mm256_srli_epi16::<4>(bytes), lower);
-                        let index = [_mm256_and_si256(bytes, lower), upper];
-                        for (nibble, index) in index.into_iter().enumerate() {
-                            let table = tables.add((2 * half + nibble) * BYTES);
-                            let table = _mm256_loadu_si256(table.cast());
-                            let values = _mm256_shuffle_epi8(table, index);
-                            even[b] = _mm256_add_epi16(even[b], values);
-                            odd[b] = _mm256_add_epi16(odd[b], _mm256_srli_epi16::<8>(values));
-                        }
+                    let indices = indices(from.add(at));
+                    for (n, index) in indices.as_flattened().iter().enumerate() {
+                        let table = _mm256_loadu_si256(tables.add(n * BYTES).cast());
+                        let values = _mm256_shuffle_epi8(table, *index);
+                        even[b] = _mm256_add_epi16(even[b], values);
+                        odd[b] = _mm256_add_epi16(odd[b], _mm256_srli_epi16::<8>(values));
                     }
                 }
             }
@@ -200,13 +194,14 @@ unsafe fn add<const B: usize>(strip: &Strip<'_>, row: usize, block: usize, sums:
     }
 }
 
-/// An n12 panel: bytes 0 and 1 of all outputs, then bytes 2 and 3.
+/// The nibbles of an n12 panel, each a byte: of bytes 0 and 1 of all outputs the lower
+/// ones, then the upper ones; then the same of bytes 2 and 3.
 ///
 /// # Safety
 ///
 /// The CPU has AVX2; the panel is there.
 #[inline(always)]
-pub(super) unsafe fn transposed(panel: *const u8) -> [__m256i; 2] {
+pub(super) unsafe fn indices(panel: *const u8) -> [[__m256i; 2]; 2] {
     // SAFETY: the caller's promises.
     unsafe {
         let order = _mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
@@ -217,9 +212,20 @@ pub(super) unsafe fn transposed(panel: *const u8) -> [__m256i; 2] {
         let first = _mm256_shuffle_epi8(first, order);
         let second = _mm256_loadu2_m128i(quarters.add(3), quarters.add(1));
         let second = _mm256_shuffle_epi8(second, order);
+        let low = _mm256_unpacklo_epi32(first, second);
+        let low = _mm256_permute4x64_epi64::<0b11_01_10_00>(low);
+        let high = _mm256_unpackhi_epi32(first, second);
+        let high = _mm256_permute4x64_epi64::<0b11_01_10_00>(high);
+        let mask = _mm256_set1_epi8(15);
         [
-            _mm256_permute4x64_epi64::<0b11_01_10_00>(_mm256_unpacklo_epi32(first, second)),
-            _mm256_permute4x64_epi64::<0b11_01_10_00>(_mm256_unpackhi_epi32(first, second)),
+            [
+                _mm256_and_si256(low, mask),
+                _mm256_and_si256(_mm256_srli_epi16::<4>(low), mask),
+            ],
+            [
+                _mm256_and_si256(high, mask),
+                _mm256_and_si256(_mm256_srli_epi16::<4>(high), mask),
+            ],
         ]
     }
 }
