@@ -3,6 +3,7 @@
 use crate::ir::{Constant, Def, Graph, Scale, ValueId};
 use crate::pack::{self, pack_weights};
 use crate::plan::Plan;
+use crate::signs::non_negative;
 use anyhow::{Context, Result, anyhow};
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
@@ -47,6 +48,7 @@ pub fn emit(
         data: Vec::new(),
         ids: HashMap::new(),
         scales: HashMap::new(),
+        non_negative: non_negative(graph),
     };
     let mut ops = Vec::new();
     let (mut op_count, entry_inputs) = (0u32, writer.named(&graph.inputs)?);
@@ -135,6 +137,8 @@ struct Writer<'g> {
     ids: HashMap<ValueId, u32>,
     /// Constants that hold a static scale, by its bits.
     scales: HashMap<u32, u32>,
+    /// Which values are never negative.
+    non_negative: Vec<bool>,
 }
 
 impl Writer<'_> {
@@ -171,6 +175,7 @@ impl Writer<'_> {
             len: bytes.len() as u64,
             scale: NONE,
             qmax: 0,
+            non_negative: false,
             name_offset: 0,
             name_len: 0,
         }))
@@ -221,6 +226,7 @@ impl Writer<'_> {
             len: bytes.len() as u64,
             scale,
             qmax: 0,
+            non_negative: false,
             name_offset: 0,
             name_len: 0,
         });
@@ -264,6 +270,7 @@ impl Writer<'_> {
                     len: value.ty.bytes() as u64,
                     scale,
                     qmax,
+                    non_negative: qmax > 0 && self.non_negative[id.0],
                     name_offset: 0,
                     name_len: 0,
                 })

@@ -23,6 +23,7 @@ pub mod plan;
 pub mod prune;
 pub mod report;
 pub mod sensitivity;
+pub mod signs;
 pub mod ternarise;
 pub mod text_table;
 pub mod training;

@@ -43,6 +43,7 @@ impl<'m> TensorInfo<'m> {
             len: 0,
             scale: NONE,
             qmax: 0,
+            non_negative: false,
             name_offset: 0,
             name_len: 0,
         });

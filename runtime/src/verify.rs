@@ -48,6 +48,9 @@ fn check_tensor(model: &Model<'_>, tensor: &Tensor) -> Result<(), Error> {
     if !plain && (tensor.place, tensor.dtype) != (Place::Data, DType::F32) {
         return Err(Error::Malformed);
     }
+    if tensor.non_negative && tensor.qmax == 0 {
+        return Err(Error::Malformed);
+    }
     if tensor.qmax > largest || plain && (tensor.scale == NONE) != (tensor.qmax == 0) {
         return Err(Error::Malformed);
     }

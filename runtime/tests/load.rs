@@ -224,7 +224,9 @@ fn refuses_scales_that_do_not_fit() {
         (s as usize, q as usize)
     };
     let mut w = small();
-    quantised(&mut w);
+    let (_, q) = quantised(&mut w);
+    assert_eq!(error_of(&w), None);
+    w.tensors[q].non_negative = true;
     assert_eq!(error_of(&w), None);
     let spoil = |expected, change: &dyn Fn(&mut Writer, usize, usize)| {
         spoil(expected, |w| {
@@ -233,6 +235,10 @@ fn refuses_scales_that_do_not_fit() {
         });
     };
     spoil(Error::Malformed, &|w, _, q| w.tensors[q].qmax = 0);
+    // Nothing is known of the signs of what is not quantised.
+    spoil(Error::Malformed, &|w, s, _| {
+        w.tensors[s].non_negative = true;
+    });
     spoil(Error::Malformed, &|w, _, q| w.tensors[q].qmax = 128);
     spoil(Error::Malformed, &|w, s, _| w.tensors[s].dtype = DType::I32);
     spoil(Error::Bounds, &|w, _, q| w.tensors[q].scale = 77);
@@ -261,7 +267,7 @@ fn refuses_reserved_features() {
         .unwrap()
         .section(Section::Tensors)
         .offset as usize;
-    for (at, value) in [(0, 2), (52, 1), (53, 2), (54, 1), (55, 1)] {
+    for (at, value) in [(0, 2), (52, 1), (52, 0x40), (53, 2), (54, 1), (55, 1)] {
         let mut file = small().finish();
         file[tensors + at] = value;
         checksum::seal(&mut file).unwrap();

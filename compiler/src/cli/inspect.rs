@@ -79,6 +79,7 @@ struct TensorRow {
     offset: u64,
     bytes: u64,
     qmax: u32,
+    non_negative: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     scale_tensor: Option<u32>,
 }
@@ -127,6 +128,7 @@ fn inspect(model: &Model<'_>, file_bytes: u64) -> Inspection {
                 offset: t.offset,
                 bytes: t.len,
                 qmax: t.qmax,
+                non_negative: t.non_negative,
                 scale_tensor: (t.scale != NONE).then_some(t.scale),
             }
         })
@@ -251,10 +253,10 @@ fn render(i: &Inspection) -> String {
                 table::shape(&t.shape),
                 t.offset.to_string(),
                 table::grouped(t.bytes),
-                if t.qmax > 0 {
-                    format!("q{}", t.qmax)
-                } else {
-                    String::new()
+                match (t.qmax, t.non_negative) {
+                    (0, _) => String::new(),
+                    (qmax, true) => format!("0..q{qmax}"),
+                    (qmax, false) => format!("q{qmax}"),
                 },
                 t.scale_tensor.map_or(String::new(), |s| format!("%{s}")),
             ]

@@ -205,7 +205,7 @@ fn hoist_above_pools(graph: &mut Graph) {
 
 /// A window that lies in padding alone would give the lowest integer of the
 /// dtype, below `-qmax`.
-fn every_window_meets_the_image(graph: &Graph, node: &Node) -> bool {
+pub(crate) fn every_window_meets_the_image(graph: &Graph, node: &Node) -> bool {
     let (Op::MaxPool(op), Some(x)) = (&node.op, node.inputs[0]) else {
         return false;
     };

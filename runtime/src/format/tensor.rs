@@ -37,6 +37,8 @@ pub struct Tensor {
     pub scale: u32,
     /// Largest magnitude of a quantised activation (63, 127 or 32767); 0 where the tensor is not quantised.
     pub qmax: u32,
+    /// Whether no value of a quantised activation is negative.
+    pub non_negative: bool,
     /// Name: offset into the strings section.
     pub name_offset: u32,
     /// Name: length in bytes; 0 for none.
@@ -56,8 +58,10 @@ impl Tensor {
     const OFFSET: usize = 32;
     const BYTES: usize = 40;
     const QMAX: usize = 48;
-    /// Bit mask of dimensions that vary up to the stated maximum; must be 0 in this version.
-    const DYNAMIC: usize = 52;
+    /// Bits 0 to 5, dimensions that vary up to the stated maximum, must be 0 in this
+    /// version, and so must bit 6; bit 7 is [`NON_NEGATIVE`](Self::NON_NEGATIVE).
+    const FLAGS: usize = 52;
+    const NON_NEGATIVE: u8 = 1 << 7;
     /// Number of trit planes; must be 0 (not ternary) or 1 in this version.
     const PLANES: usize = 53;
     /// Length of a scale group along k; must be 0 (the whole of k) in this version.
@@ -91,6 +95,9 @@ impl Tensor {
         put(Self::QMAX, self.qmax);
         put(Self::NAME_OFFSET, self.name_offset);
         put(Self::NAME_LEN, self.name_len);
+        if self.non_negative {
+            b[Self::FLAGS] = Self::NON_NEGATIVE;
+        }
         b[Self::OFFSET..Self::OFFSET + 8].copy_from_slice(&self.offset.to_le_bytes());
         b[Self::BYTES..Self::BYTES + 8].copy_from_slice(&self.len.to_le_bytes());
         b
@@ -110,7 +117,7 @@ impl Tensor {
             Some(codec) => codec,
             None => return Err(Error::Malformed),
         };
-        if b[Self::DYNAMIC] != 0
+        if b[Self::FLAGS] & !Self::NON_NEGATIVE != 0
             || b[Self::PLANES] > 1
             || b[Self::SCALE_GROUP] != 0
             || b[Self::SCALE_GROUP + 1] != 0
@@ -127,6 +134,7 @@ impl Tensor {
             len: u64_at(Self::BYTES),
             scale: u32_at(Self::SCALE),
             qmax: u32_at(Self::QMAX),
+            non_negative: b[Self::FLAGS] & Self::NON_NEGATIVE != 0,
             name_offset: u32_at(Self::NAME_OFFSET),
             name_len: u32_at(Self::NAME_LEN),
         };

@@ -221,6 +221,7 @@ impl File {
             let plain = Tensor {
                 scale: NONE,
                 qmax: 0,
+                non_negative: false,
                 ..self.writer.tensors[id as usize]
             };
             self.writer.tensors.push(plain);

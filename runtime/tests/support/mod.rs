@@ -96,6 +96,7 @@ impl Writer {
             len: dims.iter().map(|&d| d as u64).product::<u64>() * dtype.size() as u64,
             scale: NONE,
             qmax: 0,
+            non_negative: false,
             name_offset,
             name_len,
         });

@@ -149,6 +149,7 @@ fn compare(graph: &Graph, call: &Call, activation: Unary, seed: u64) {
     let epilogue = Epilogue {
         x_scale: static_scale(x_type),
         x_qmax: 0,
+        x_non_negative: false,
         bias,
         residual,
         activation,

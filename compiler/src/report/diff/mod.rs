@@ -135,7 +135,8 @@ fn type_text(model: &Model<'_>, t: &Tensor) -> String {
     let (dims, rank) = t.shape();
     let mut text = format!("{} {}", t.dtype.name(), table::shape(&dims[..rank]));
     if t.qmax > 0 {
-        let _ = write!(text, " q{}", t.qmax);
+        let low = if t.non_negative { "0.." } else { "" };
+        let _ = write!(text, " {low}q{}", t.qmax);
         let scale = model.tensor(t.scale).and_then(|s| model.constant(&s));
         match scale.and_then(|s| s.first_chunk()) {
             Some(bytes) => {

@@ -42,6 +42,7 @@ fn tensor(dtype: DType, dims: &[u32]) -> Tensor {
         len: 0,
         scale: NONE,
         qmax: 0,
+        non_negative: false,
         name_offset: 0,
         name_len: 0,
     };
