@@ -129,9 +129,10 @@ def markdown(record, sweeps):
         network = layers["lines"][0]["network"]
         yield f"## Layers of {network}" + (f", {layers['caps']} only" if layers["caps"] else "") + "\n"
         yield (f"`{peers.forced(layers['caps'])}ternrt-bench layers {network}`, {layers['instruction_sets']}. The share is that of the fastest "
-               "multiply loop for these activations; sums that are looked up in tables can exceed it.\n")
+               "multiply loop for these activations; sums that are looked up in tables can exceed it, and so can 3x3 kernels behind a relu, "
+               "which need two products of three.\n")
         yield table(["layer", "x w", "us", "GMAC/s", "of limit", "i8 t2 / it"],
-                    [[l["layer"], f"{l['activations']} {l['codec']}", f"{l['us']:.1f}", f"{l['gmac_per_s']:.0f}", f"{100 * l['limit_share']:.0f}%",
+                    [[l["layer"], f"{l['activations']} {l['codec']}" + (", relu" if l["non_negative"] else ""), f"{l['us']:.1f}", f"{l['gmac_per_s']:.0f}", f"{100 * l['limit_share']:.0f}%",
                       f"{l['times_faster_than_first']:.2f}x"] for l in layers["lines"]])
     yield "## Matrix-vector products, weights from memory\n"
     ggml = f" ggml {ggml_matvec.VERSION_NAME}." if any(r["engine"] == "ggml" for r in record["matvec"]["rows"]) else ""

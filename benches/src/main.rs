@@ -191,8 +191,9 @@ struct LayersReport {
 
 fn run_layers(network: &str, common: &Common) -> Result<()> {
     /// Eight bits and t2 first: what the others are compared with.
-    const FORMS: [Form; 2] = [
+    const FORMS: [Form; 3] = [
         Form::new(Activations::I8, Codec::T2),
+        Form::new(Activations::I8, Codec::T2).after_relu(),
         Form::new(Activations::I7, Codec::N12),
     ];
     let threads = common.threads(1);
@@ -212,13 +213,13 @@ fn run_layers(network: &str, common: &Common) -> Result<()> {
     let mut out = std::io::stdout().lock();
     writeln!(
         out,
-        "{}, {caps} kernels, {threads} thread(s)\n\n{:<24}  {:<7}  {:>9}  {:>8}  {:>8}  {:>12}",
+        "{}, {caps} kernels, {threads} thread(s)\n\n{:<24}  {:<11}  {:>9}  {:>8}  {:>8}  {:>12}",
         network.name, "layer", "x w", "us", "GMAC/s", "of limit", "times i8 t2"
     )?;
     for l in &lines {
         writeln!(
             out,
-            "{:<24}  {:<7}  {:>9.1}  {:>8.1}  {:>7.1}%  {:>11.2}x",
+            "{:<24}  {:<11}  {:>9.1}  {:>8.1}  {:>7.1}%  {:>11.2}x",
             l.layer,
             l.form.name(),
             l.us,

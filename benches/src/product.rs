@@ -58,6 +58,9 @@ pub struct Form {
     /// ends with f32 outputs. Otherwise 8-bit layers read and write 8 bits, as
     /// inside of a network with static scales.
     pub quantise: bool,
+    /// Whether 8-bit activations are those behind a relu: none is negative, and kernels
+    /// know that.
+    pub non_negative: bool,
 }
 
 fn codec_name<S: serde::Serializer>(codec: &Codec, s: S) -> Result<S::Ok, S::Error> {
@@ -71,6 +74,15 @@ impl Form {
             activations,
             codec,
             quantise: false,
+            non_negative: false,
+        }
+    }
+
+    /// The same behind a relu.
+    pub const fn after_relu(self) -> Form {
+        Form {
+            non_negative: true,
+            ..self
         }
     }
 
@@ -83,9 +95,10 @@ impl Form {
         Form::new(Activations::I7, Codec::N12),
     ];
 
-    /// Such as `i8 t2`.
+    /// Such as `i8 t2`, or `i8 t2, relu`.
     pub fn name(&self) -> String {
-        format!("{} {}", self.activations.name(), self.codec.name())
+        let after = if self.non_negative { ", relu" } else { "" };
+        format!("{} {}{after}", self.activations.name(), self.codec.name())
     }
 }
 
@@ -195,7 +208,9 @@ impl Product {
             x16: integers(only(DType::I16, x_len))
                 .map(|v| v as i16)
                 .collect(),
-            x8: integers(only(DType::I8, x_len)).map(|v| v as i8).collect(),
+            x8: integers(only(DType::I8, x_len))
+                .map(|v| if form.non_negative { v.abs() } else { v } as i8)
+                .collect(),
             y32: vec![0.0; y_len],
             y8: vec![0; y_len],
             scratch: Aligned::zeros(scratch),
@@ -248,6 +263,7 @@ impl Product {
         let epilogue = Epilogue {
             x_scale,
             x_qmax: qmax,
+            x_non_negative: self.form.non_negative && !self.form.quantise,
             bias: Some(&self.bias),
             residual: None,
             activation: Unary::new(UnaryKind::Relu),

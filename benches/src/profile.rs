@@ -39,7 +39,8 @@ pub struct Line {
     /// See [`activations`](Self::activations).
     pub codec: Option<&'static str>,
     /// `gmac_per_s` as a share of the fastest multiply loop for these
-    /// activations. A kernel that looks sums up may exceed 1.
+    /// activations. A kernel that looks sums up may exceed 1, and so may one
+    /// that needs fewer products.
     pub ceiling_share: Option<f64>,
     /// For a matrix-vector product, where every weight is used once: billions of
     /// bytes of weights a second.

@@ -9,8 +9,9 @@
 //! ```
 //!
 //! The loops are assembly, so that the compiler can neither fold nor reorder
-//! them. No kernel that multiplies can be faster. A kernel that looks sums up in
-//! tables, as those for `n12` weights do, does not multiply and can be.
+//! them. No kernel that multiplies each weight can be faster. A kernel that looks sums up
+//! in tables, as those for `n12` weights do, does not multiply and can be, and so can one
+//! that shares products between outputs, as that for 3x3 kernels does.
 
 use serde::Serialize;
 use std::hint::black_box;

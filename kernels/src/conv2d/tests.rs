@@ -274,6 +274,7 @@ fn hostile_geometry_is_refused() {
         let epilogue = Epilogue {
             x_scale: 1.0,
             x_qmax: 0,
+            x_non_negative: false,
             bias: None,
             residual: None,
             activation: crate::eltwise::Unary::IDENTITY,

@@ -61,6 +61,9 @@ pub struct Epilogue<'a> {
     /// where none is known. Kernels that look sums up need 63 or less; where an
     /// activation breaks the promise results differ between variants, no more.
     pub x_qmax: i32,
+    /// Whether no integer input is negative. Some kernels are faster then; where an
+    /// activation breaks the promise results differ between variants, no more.
+    pub x_non_negative: bool,
     /// One value an output channel.
     pub bias: Option<&'a [f32]>,
     /// Added before the activation.

@@ -3,6 +3,7 @@
 
 use crate::product::matvec::{self, Needs, Vector};
 use crate::product::tiled::{self, Tile};
+use crate::product::winograd::{self, Pairs};
 use crate::product::{Problem, Rows, Size};
 use crate::{Codec, Ctx, DType, Invalid, View};
 
@@ -22,6 +23,8 @@ pub(crate) trait Tiles {
     /// i7 activations and n12 weights; [`Bytes`](Self::Bytes) where multiplying
     /// is as fast as looking up.
     type LookUp: Tile<X = i8>;
+    /// 3x3 convolutions of i8 activations that are not negative.
+    type Pairs: Pairs;
     /// Few rows of i8 activations.
     type ByteRows: Vector<X = i8>;
 }
@@ -58,7 +61,8 @@ pub(crate) fn scratch<T: Tiles, R: Rows>(size: &Size, rows: &R, threads: usize) 
     } else {
         0
     };
-    multiplied.max(looked_up).max(few_rows)
+    let in_pairs = winograd::scratch::<T::Pairs, R>(size, rows, threads);
+    multiplied.max(looked_up).max(few_rows).max(in_pairs)
 }
 
 /// Computes the product; `Invalid` where scratch is too short or not aligned.
@@ -84,6 +88,8 @@ pub(crate) unsafe fn run<T: Tiles, R: Rows>(
                     tiled::run::<T::DenseBytes, R>(ctx, problem, x)
                 } else if is_i7 && looks_up::<T>(size) {
                     tiled::run::<T::LookUp, R>(ctx, problem, x)
+                } else if winograd::run::<T::Pairs, R>(ctx, problem, x)? {
+                    Ok(())
                 } else {
                     tiled::run::<T::Bytes, R>(ctx, problem, x)
                 }

@@ -37,6 +37,12 @@ pub(crate) mod scalar;
     all(target_arch = "wasm32", target_feature = "simd128")
 ))]
 pub(crate) mod tiled;
+#[cfg(any(
+    target_arch = "aarch64",
+    target_arch = "x86_64",
+    all(target_arch = "wasm32", target_feature = "simd128")
+))]
+pub(crate) mod winograd;
 
 /// The largest number of products that a sum may have with activations of this
 /// dtype and weights of this codec: `max|w| * max|x| * k` fits an i32, where
@@ -138,6 +144,9 @@ pub(crate) struct Problem<'a, R> {
     /// The bound of integer activations; 0 where none is known.
     #[allow(dead_code, reason = "as above")]
     pub(crate) x_qmax: i32,
+    /// Whether no activation is negative.
+    #[allow(dead_code, reason = "as above")]
+    pub(crate) x_non_negative: bool,
     pub(crate) finish: Finish<'a>,
 }
 
@@ -163,6 +172,7 @@ impl<'a, R: Rows> Problem<'a, R> {
             weights: w.bytes,
             block_len: size.codec.block_len(&size.matrix).ok_or(Invalid)?,
             x_qmax: epilogue.x_qmax,
+            x_non_negative: epilogue.x_non_negative,
             finish,
         })
     }

@@ -21,6 +21,7 @@ pub(crate) struct Case {
     pub(crate) w_scale: Option<Vec<f32>>,
     pub(crate) x_scale: f32,
     pub(crate) x_qmax: i32,
+    pub(crate) x_non_negative: bool,
     pub(crate) bias: Option<Vec<f32>>,
     pub(crate) residual: Option<(Buffer, f32)>,
     pub(crate) activation: Unary,
@@ -59,11 +60,14 @@ impl Case {
         let y_len = shape.batch * shape.output[0] * shape.output[1] * outputs;
         let mut x = Buffer::random(x, shape.input_len().unwrap(), rng);
         let mut x_qmax = 0;
+        let mut x_non_negative = false;
         if let Buffer::I8(x) = &mut x {
             x_qmax = rng.pick(&[0, 63, 127]);
             if x_qmax > 0 {
                 let bound = x_qmax as i8;
-                x.iter_mut().for_each(|x| *x = (*x).clamp(-bound, bound));
+                x_non_negative = rng.below(2) > 0;
+                let low = if x_non_negative { 0 } else { -bound };
+                x.iter_mut().for_each(|x| *x = (*x).clamp(low, bound));
             }
         }
         let activations = [
@@ -96,6 +100,7 @@ impl Case {
             w_scale: (rng.below(4) > 0).then(|| rng.f32s(outputs)),
             x_scale,
             x_qmax,
+            x_non_negative,
             bias: (rng.below(2) > 0).then(|| rng.f32s(outputs)),
             residual: (rng.below(2) > 0).then(|| {
                 let values = Buffer::random(residual_type, y_len, rng);
@@ -158,6 +163,7 @@ impl Case {
         Epilogue {
             x_scale: self.x_scale,
             x_qmax: self.x_qmax,
+            x_non_negative: self.x_non_negative,
             bias: self.bias.as_deref(),
             residual: self.residual.as_ref().map(|(values, scale)| Residual {
                 values: values.view(),

@@ -88,6 +88,7 @@ pub(super) fn epilogue<'a>(
     Ok(Epilogue {
         x_scale: scale(io.input_scale(0), exec)?,
         x_qmax: io.input(0)?.qmax as i32,
+        x_non_negative: io.input(0)?.non_negative,
         bias,
         residual,
         activation: *activation,

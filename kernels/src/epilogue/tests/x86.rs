@@ -93,6 +93,7 @@ impl Row {
             epilogue: Epilogue {
                 x_scale: 0.01,
                 x_qmax: 0,
+                x_non_negative: false,
                 bias: None,
                 residual: None,
                 activation,

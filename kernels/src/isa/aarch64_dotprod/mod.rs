@@ -6,6 +6,7 @@ use super::product::Tiles;
 use super::v128::panel::Bytes;
 use super::v128::tile::{add_integers, tile};
 use super::v128::{Integers, operations};
+use crate::product::winograd::Never;
 use core::arch::aarch64::*;
 use core::arch::asm;
 
@@ -59,5 +60,6 @@ impl Tiles for DotProducts {
     type Bytes = I8;
     type DenseBytes = I8;
     type LookUp = I8;
+    type Pairs = Never<Self::Bytes>;
     type ByteRows = crate::product::matvec::Nothing<i8>;
 }

@@ -13,6 +13,7 @@ use super::v128::panel::Eights;
 use super::v128::tile::{settle, tile};
 use crate::layout::BLOCK;
 use crate::product::tiled::Chunk;
+use crate::product::winograd::Never;
 use core::arch::aarch64::*;
 use core::arch::asm;
 
@@ -123,5 +124,6 @@ impl Tiles for Matrices {
     type Bytes = I8;
     type DenseBytes = I8;
     type LookUp = I8;
+    type Pairs = Never<Self::Bytes>;
     type ByteRows = crate::product::matvec::Nothing<i8>;
 }

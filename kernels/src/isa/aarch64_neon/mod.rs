@@ -9,6 +9,7 @@ use super::v128::panel::{Bytes, Floats, Words};
 use super::v128::tile::{add_floats, add_integers, tile};
 use super::v128::{Integers, Registers, lookup::look_up, operations};
 use crate::Codec;
+use crate::product::winograd::Never;
 use core::arch::aarch64::*;
 
 /// The instructions.
@@ -143,5 +144,6 @@ impl Tiles for Baseline {
     type Bytes = I8;
     type DenseBytes = WideI8;
     type LookUp = N12;
+    type Pairs = Never<Self::Bytes>;
     type ByteRows = crate::product::matvec::Nothing<i8>;
 }

@@ -10,6 +10,7 @@ use super::v128::panel::{Floats, Pairs};
 use super::v128::tile::{add_floats, add_integers, tile};
 use super::v128::{Integers, Registers, lookup::look_up, operations};
 use crate::Codec;
+use crate::product::winograd::Never;
 use core::arch::wasm32::*;
 
 /// Rows of a tile: on x86-64 engines have 16 registers, of which these sums take
@@ -129,5 +130,6 @@ impl Tiles for All {
     type Bytes = I8;
     type DenseBytes = WideI8;
     type LookUp = N12;
+    type Pairs = Never<Self::Bytes>;
     type ByteRows = crate::product::matvec::Nothing<i8>;
 }

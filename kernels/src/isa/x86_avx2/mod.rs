@@ -2,6 +2,7 @@
 
 use super::product::Tiles;
 use lookup::N12;
+use pairs::BytePairs;
 use tile::{F32, I8, I16, WideI8};
 
 mod bytes;
@@ -9,6 +10,7 @@ pub(crate) mod codes;
 pub(crate) mod lookup;
 pub(crate) mod matvec;
 pub(crate) mod nibbles;
+pub(crate) mod pairs;
 pub(crate) mod panel;
 pub(crate) mod tile;
 
@@ -21,5 +23,6 @@ impl Tiles for Avx2 {
     type Bytes = I8;
     type DenseBytes = WideI8;
     type LookUp = N12;
+    type Pairs = BytePairs;
     type ByteRows = matvec::Bytes;
 }

@@ -4,11 +4,13 @@
 use super::product::Tiles;
 pub(crate) use matvec::Bytes as ByteRows;
 pub(crate) use multiply::{load, wait, waiting};
+pub(crate) use pairs::BytePairs;
 pub(crate) use strip::{Sums, finish, strip};
 pub(crate) use tile::{BLOCKS, F32, I8, I16, Outputs};
 
 mod matvec;
 mod multiply;
+mod pairs;
 mod panel;
 mod strip;
 mod tile;
@@ -23,5 +25,6 @@ impl Tiles for Avx512Vnni {
     type DenseBytes = I8;
     // Multiplying 64 codes at once is faster than AVX2's look-up.
     type LookUp = I8;
+    type Pairs = BytePairs;
     type ByteRows = matvec::Bytes;
 }

@@ -292,7 +292,7 @@ impl<F: Form> Stream<F> {
 /// Adds bytes to the sums of their outputs.
 #[target_feature(enable = "avx512f,avx512vnni")]
 #[inline]
-fn tally(sums: __m512i, quad: __m512i) -> __m512i {
+pub(super) fn tally(sums: __m512i, quad: __m512i) -> __m512i {
     _mm512_dpbusd_epi32(sums, _mm512_set1_epi8(1), quad)
 }
 

@@ -4,9 +4,11 @@
 use super::product::Tiles;
 use super::x86_avx2::lookup::N12;
 use super::x86_avx2::tile::F32;
+use pairs::BytePairs;
 use tile::{I8, I16, WideI8};
 
 mod matvec;
+mod pairs;
 mod tile;
 
 /// AVX2 and AVX-VNNI.
@@ -19,5 +21,6 @@ impl Tiles for AvxVnni {
     type DenseBytes = WideI8;
     // Adding what was looked up takes fewer instructions than multiplying.
     type LookUp = N12;
+    type Pairs = BytePairs;
     type ByteRows = matvec::Bytes;
 }

@@ -10,6 +10,7 @@ use super::v128::tile::{add_floats, add_integers, tile};
 use super::v128::{Integers, Registers, lookup::look_up, operations};
 use crate::Codec;
 use crate::product::tiled::Segments;
+use crate::product::winograd::Never;
 use core::arch::x86_64::*;
 
 /// Rows of a tile: the sums of two take 8 of 16 registers. With three, something
@@ -137,5 +138,6 @@ impl Tiles for All {
     type Bytes = I8;
     type DenseBytes = WideI8;
     type LookUp = N12;
+    type Pairs = Never<Self::Bytes>;
     type ByteRows = crate::product::matvec::Nothing<i8>;
 }

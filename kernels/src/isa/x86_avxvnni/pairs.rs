@@ -1,0 +1,75 @@
+//! Two lines of a 3x3 convolution at a time: AVX2's, with products that are added in i32.
+
+use super::tile::I8;
+use crate::Codec;
+use crate::isa::x86_avx2::pairs::{self as avx2, Add, all};
+use crate::isa::x86_avx2::tile::load_group;
+use crate::layout::BLOCK;
+use crate::product::winograd::{LINES, PairTile, Pairs, QUAD};
+use core::arch::x86_64::*;
+
+/// u8 activations and i8 weights, 32 products at a time.
+pub(crate) enum BytePairs {}
+
+impl Pairs for BytePairs {
+    type Tile = I8;
+
+    unsafe fn transform(lines: [Option<&[i8]>; LINES], len: usize, to: [*mut u8; LINES]) {
+        // SAFETY: the caller's promises are the same.
+        unsafe { avx2::BytePairs::transform(lines, len, to) };
+    }
+
+    unsafe fn decode(
+        codec: Codec,
+        channels: usize,
+        block: &[u8],
+        panel: *mut u8,
+        starts: &mut [[i32; BLOCK]; 2],
+    ) -> bool {
+        // SAFETY: the caller's promises are the same.
+        unsafe { avx2::BytePairs::decode(codec, channels, block, panel, starts) }
+    }
+
+    unsafe fn weights(
+        from: *const u8,
+        count: usize,
+        to: *mut u8,
+        part: usize,
+        column: usize,
+        starts: &mut [[i32; BLOCK]; 2],
+    ) {
+        // SAFETY: the caller's promises are the same.
+        unsafe { avx2::BytePairs::weights(from, count, to, part, column, starts) };
+    }
+
+    #[target_feature(enable = "avx2,avxvnni")]
+    unsafe fn sums(tile: &PairTile, sums: [*mut f32; 2]) {
+        // SAFETY: the caller's promises.
+        unsafe { all::<BytePairs>(tile, sums) };
+    }
+}
+
+impl Add for BytePairs {
+    #[inline(always)]
+    unsafe fn add<const R: usize>(
+        mut sums: [[__m256i; 2]; R],
+        x: [*const u8; R],
+        panel: *const u8,
+        groups: usize,
+    ) -> [[__m256i; 2]; R] {
+        // SAFETY: the caller's promises.
+        unsafe {
+            for group in 0..groups {
+                let u = load_group(panel.add(group * QUAD));
+                for r in 0..R {
+                    let v = x[r].cast::<i32>().add(group).read_unaligned();
+                    let v = _mm256_set1_epi32(v);
+                    for h in 0..2 {
+                        sums[r][h] = _mm256_dpbusd_avx_epi32(sums[r][h], v, u[h]);
+                    }
+                }
+            }
+            sums
+        }
+    }
+}

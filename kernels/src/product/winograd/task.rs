@@ -1,0 +1,224 @@
+//! One task: its strips are transformed, their weights decoded and transformed, and tiles
+//! multiplied and finished.
+
+use super::plan::{CHANNELS, Piece, Plan};
+use super::{LINES, PairTile, Pairs, QUAD, ROWS};
+use crate::layout::BLOCK;
+use crate::par::Pieces;
+use crate::product::tiled::{Part, Tile};
+use crate::product::{Problem, Rows};
+use core::marker::PhantomData;
+use core::ops::Range;
+
+/// The most blocks that a tile of any variant has.
+const BLOCKS: usize = 4;
+
+/// A line's sums of a tile: `[ROWS][blocks of a tile][16]`.
+#[repr(align(64))]
+struct Sums([f32; ROWS * BLOCKS * BLOCK]);
+
+/// A task, with its scratch laid out as the plan says.
+pub(super) struct Task<'a, P, R> {
+    problem: &'a Problem<'a, R>,
+    plan: &'a Plan,
+    x: &'a [i8],
+    scratch: *mut u8,
+    pairs: PhantomData<P>,
+}
+
+impl<'a, P: Pairs, R: Rows> Task<'a, P, R> {
+    /// With scratch as long as the plan says.
+    pub(super) fn new(
+        problem: &'a Problem<'a, R>,
+        plan: &'a Plan,
+        x: &'a [i8],
+        scratch: &'a mut [u8],
+    ) -> Self {
+        const { assert!(P::Tile::BLOCKS <= BLOCKS) };
+        Task {
+            problem,
+            plan,
+            x,
+            scratch: scratch.as_mut_ptr(),
+            pairs: PhantomData,
+        }
+    }
+
+    /// A part of scratch.
+    fn part<T>(&self, at: usize) -> *mut T {
+        self.scratch.wrapping_add(at).cast()
+    }
+
+    /// # Safety
+    ///
+    /// The CPU has what `P` needs.
+    pub(super) unsafe fn run(&self, pieces: &mut Pieces<'_>) {
+        // The strip and the panels that are there.
+        let (mut strip, mut decoded) = (0..0, 0..0);
+        for (share, piece) in pieces {
+            let Piece { units, pairs } = self.plan.piece(share, piece);
+            // SAFETY: the caller's promise; the piece is one of the plan's.
+            unsafe {
+                if strip != pairs {
+                    self.transform(pairs.clone());
+                    strip = pairs.clone();
+                }
+                if decoded != units {
+                    self.decode(units.clone());
+                    decoded = units.clone();
+                }
+                self.products(units, pairs);
+            }
+        }
+    }
+
+    /// Transforms the input of a strip.
+    ///
+    /// # Safety
+    ///
+    /// As for [`run`](Self::run); the strip is one of the plan's.
+    unsafe fn transform(&self, pairs: Range<usize>) {
+        let plan = self.plan;
+        let shape = &plan.shape;
+        let channels = shape.in_channels;
+        let [height, width] = shape.input;
+        let places = shape.output[1] + 2;
+        // Places of the padding before the input's, and those of the input.
+        let before = shape.pad[1].min(places);
+        let inside = width.min(places - before);
+        let after = places - before - inside;
+        for (i, pair) in pairs.enumerate() {
+            let (image, pair) = (pair / plan.image_pairs, pair % plan.image_pairs);
+            let mut lines = [None; LINES];
+            let mut to = [core::ptr::null_mut(); LINES];
+            for line in 0..LINES {
+                let y = (2 * pair + line).checked_sub(shape.pad[0]);
+                // `None` for what does not exist: the shape is not trusted.
+                lines[line] = y.filter(|y| *y < height).and_then(|y| {
+                    let first = (image * height + y) * width * channels;
+                    self.x.get(first..)?.get(..inside * channels)
+                });
+                to[line] = self.part::<u8>(plan.image + (i * LINES + line) * plan.line);
+            }
+            let at = |place: usize| to.map(|to| to.wrapping_add(place * channels));
+            // SAFETY: the caller's promise; the image has room for every line of a strip.
+            unsafe {
+                P::transform([None; LINES], before * channels, at(0));
+                P::transform(lines, inside * channels, at(before));
+                P::transform([None; LINES], after * channels, at(before + inside));
+            }
+        }
+    }
+
+    /// Decodes and transforms the weights of a tile's blocks.
+    ///
+    /// # Safety
+    ///
+    /// As for [`run`](Self::run); there are at most as many units as a tile has blocks.
+    unsafe fn decode(&self, units: Range<usize>) {
+        let (plan, size) = (self.plan, &self.problem.size);
+        let channels = size.matrix.channels;
+        for (i, unit) in units.enumerate() {
+            let block = self.problem.block(unit);
+            let panel = self.part::<u8>(i * plan.panel);
+            // SAFETY: there is room for each block, which nobody else has.
+            let starts = unsafe { &mut *self.part::<[[i32; BLOCK]; 2]>(plan.starts).add(i) };
+            *starts = [[0; BLOCK]; 2];
+            // SAFETY: the caller's promise, and a panel has room for every channel.
+            if unsafe { P::decode(size.codec, channels, block, panel, starts) } {
+                continue;
+            }
+            for first in (0..channels).step_by(CHANNELS) {
+                let last = channels.min(first + CHANNELS);
+                let part = Part {
+                    taps: 0..9,
+                    channels: first..last,
+                };
+                let (quads, sums) = (self.part::<u8>(plan.quads), &mut [0; BLOCK]);
+                let to = panel.wrapping_add(first / 4 * QUAD);
+                let (part_len, column) = (plan.panel / LINES, channels / 4 * QUAD);
+                // SAFETY: as above, and for so many channels' quads.
+                unsafe {
+                    P::Tile::decode(size.codec, &size.matrix, block, &part, quads, sums);
+                    P::weights(quads, (last - first) / 4, to, part_len, column, starts);
+                }
+            }
+        }
+    }
+
+    /// The products of a strip with a tile's blocks, and their epilogue.
+    ///
+    /// # Safety
+    ///
+    /// As for [`run`](Self::run); the strip and the panels are there.
+    unsafe fn products(&self, units: Range<usize>, pairs: Range<usize>) {
+        let plan = self.plan;
+        let width = plan.shape.output[1];
+        let channels = plan.shape.in_channels;
+        let (first_output, _) = self.problem.outputs(units.start);
+        let (last_output, outputs) = self.problem.outputs(units.end - 1);
+        let outputs = first_output..last_output + outputs;
+        // SAFETY: the caller's promise.
+        let columns = unsafe { P::Tile::columns(&self.problem.finish, outputs) };
+        let mut sums = [const { Sums([0.0; ROWS * BLOCKS * BLOCK]) }; 2];
+        let places = pairs.len() * width;
+        for first in (0..places).step_by(ROWS) {
+            let rows = ROWS.min(places - first);
+            let mut tile = PairTile {
+                places: [core::ptr::null(); ROWS],
+                line: plan.line,
+                rows,
+                len: 3 * channels,
+                panels: self.part(0),
+                stride: plan.panel,
+                blocks: units.len(),
+                starts: self.part(plan.starts),
+            };
+            for (r, place) in tile.places.iter_mut().enumerate() {
+                let at = first + r.min(rows - 1);
+                let at = at / width * LINES * plan.line + at % width * channels;
+                *place = self.part(plan.image + at);
+            }
+            let [upper, lower] = &mut sums;
+            // SAFETY: the caller's promises.
+            unsafe {
+                P::sums(&tile, [upper.0.as_mut_ptr(), lower.0.as_mut_ptr()]);
+                self.finish(&columns, pairs.start * width + first, rows, &mut sums);
+            }
+        }
+    }
+
+    /// Finishes both lines' sums of some places, from `place` of all on.
+    ///
+    /// # Safety
+    ///
+    /// As for [`products`](Self::products), which made the sums.
+    unsafe fn finish(
+        &self,
+        columns: &<P::Tile as Tile>::Columns<'_>,
+        place: usize,
+        places: usize,
+        sums: &mut [Sums; 2],
+    ) {
+        let plan = self.plan;
+        let [height, width] = plan.shape.output;
+        let mut done = 0;
+        while done < places {
+            let (pair, x) = ((place + done) / width, (place + done) % width);
+            let (image, pair) = (pair / plan.image_pairs, pair % plan.image_pairs);
+            let run = (width - x).min(places - done);
+            for (line, sums) in sums.iter_mut().enumerate() {
+                let y = 2 * pair + line;
+                // The last pair of an image may have one line alone.
+                if y < height {
+                    let row = (image * height + y) * width + x;
+                    let sums = &mut sums.0[done * P::Tile::BLOCKS * BLOCK..];
+                    let k = 9 * plan.shape.in_channels;
+                    // SAFETY: the caller's promises: no other task has these outputs.
+                    unsafe { P::Tile::finish(columns, row..row + run, sums.as_mut_ptr(), k) };
+                }
+            }
+            done += run;
+        }
+    }
+}

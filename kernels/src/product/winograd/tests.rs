@@ -1,0 +1,157 @@
+use super::plan::Plan;
+use crate::conv2d::{Conv2dShape, ImageRows};
+use crate::product::Size;
+use crate::testing::{Buffer, Case, Family, OUTPUTS, Reversed, Rng, Threads};
+use crate::{Codec, DType, Serial};
+use std::vec;
+
+/// Input and output size, channels, outputs, padding, images: odd heights, one line,
+/// widths around a tile's, padding on one side, none and more than the kernel has, outputs
+/// that reach beyond the padding, channels that fill no chunk, outputs that fill no block,
+/// and strips.
+type Row = ([usize; 2], [usize; 2], usize, usize, [usize; 2], usize);
+const ROWS: &[Row] = &[
+    ([8, 8], [8, 8], 16, 33, [1, 1], 1),
+    ([7, 7], [7, 7], 48, 64, [1, 1], 1),
+    ([7, 5], [7, 5], 80, 70, [1, 1], 3),
+    ([9, 13], [7, 11], 32, 40, [0, 0], 2),
+    ([6, 6], [8, 8], 64, 17, [2, 2], 1),
+    ([4, 4], [8, 9], 16, 130, [3, 3], 1),
+    ([6, 7], [6, 8], 16, 50, [0, 1], 1),
+    ([1, 60], [1, 60], 16, 32, [1, 1], 1),
+    ([60, 1], [60, 1], 16, 32, [1, 1], 1),
+    ([3, 3], [3, 3], 128, 96, [1, 1], 5),
+    ([5, 6], [9, 10], 16, 48, [1, 1], 1),
+    ([50, 40], [50, 40], 64, 80, [1, 1], 1),
+    ([21, 64], [21, 64], 272, 20, [1, 1], 1),
+];
+
+fn shape(&(input, output, channels, outputs, pad, batch): &Row) -> Conv2dShape {
+    Conv2dShape {
+        batch,
+        input,
+        in_channels: channels,
+        output,
+        out_channels: outputs,
+        kernel: [3, 3],
+        stride: [1, 1],
+        dilation: [1, 1],
+        pad,
+        groups: 1,
+        transposed: false,
+    }
+}
+
+/// A random case whose activations are 0 to 127, and known to be.
+fn case(shape: Conv2dShape, codec: Codec, y: DType, rng: &mut Rng) -> Case {
+    let mut case = Case::random(Family::Conv2d, shape, DType::I8, codec, y, rng);
+    if let Buffer::I8(x) = &mut case.x {
+        x.iter_mut().for_each(|x| *x = (*x).max(-127).abs());
+    }
+    (case.x_qmax, case.x_non_negative) = (127, true);
+    case
+}
+
+#[test]
+fn two_lines_at_a_time_agree() {
+    let mut rng = Rng::new(40);
+    for row in ROWS {
+        for codec in [Codec::T2, Codec::T5, Codec::N12, Codec::N34] {
+            let case = case(shape(row), codec, rng.pick(&OUTPUTS), &mut rng);
+            case.check(&Threads(1 + rng.below(3)));
+        }
+    }
+}
+
+/// The largest sums, of both signs, and with codes that no writer writes.
+#[test]
+fn extremes_agree() {
+    let mut rng = Rng::new(41);
+    for byte in [0x00, 0xaa, 0xff] {
+        for x in [0, 127] {
+            let shape = shape(&([9, 9], [9, 9], 304, 40, [1, 1], 1));
+            let mut case = case(shape, Codec::T2, DType::F32, &mut rng);
+            let matrix = case.family.matrix(&shape);
+            case.bytes.fill(byte);
+            Codec::T2
+                .unpack_f32(&matrix, &case.bytes, &mut case.weights)
+                .unwrap();
+            case.x = Buffer::I8(vec![x; case.x.view().len()]);
+            case.check(&Serial);
+        }
+    }
+}
+
+#[test]
+fn threads_do_not_change_results() {
+    let mut rng = Rng::new(42);
+    for row in ROWS {
+        let case = case(shape(row), Codec::T2, rng.pick(&OUTPUTS), &mut rng);
+        for caps in case.family.caps() {
+            let alone = case.run(caps, &Serial);
+            for threads in [2, 3, 7] {
+                assert_eq!(case.run(caps, &Reversed(threads)), alone, "{caps}, {row:?}");
+            }
+            assert_eq!(case.run(caps, &Threads(2)), alone, "{caps}, {row:?}");
+        }
+    }
+}
+
+/// The tests above are of this way, and others are of shapes that it does not serve.
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn serves_three_by_three_kernels_of_trits() {
+    use crate::isa::x86_avx2::pairs::BytePairs;
+    let plan = |shape: &Conv2dShape, codec: Codec, x: DType| {
+        let rows = ImageRows::new(shape).unwrap();
+        let count = shape.output_rows().unwrap();
+        let size = Size::new(shape.matrix(), count, x, codec).unwrap();
+        Plan::new::<BytePairs, _>(&size, &rows, 2)
+    };
+    for row in ROWS {
+        assert!(plan(&shape(row), Codec::T2, DType::I8).is_some(), "{row:?}");
+    }
+    let good = shape(&ROWS[1]);
+    assert!(plan(&good, Codec::N12, DType::I8).is_some());
+    assert!(plan(&good, Codec::I8, DType::I8).is_none());
+    assert!(plan(&good, Codec::T2, DType::I16).is_none());
+    let bad = [
+        Conv2dShape {
+            stride: [2, 1],
+            ..good
+        },
+        Conv2dShape {
+            dilation: [1, 2],
+            ..good
+        },
+        Conv2dShape {
+            kernel: [3, 1],
+            ..good
+        },
+        Conv2dShape {
+            in_channels: 40,
+            ..good
+        },
+        Conv2dShape {
+            groups: 2,
+            in_channels: 96,
+            ..good
+        },
+        Conv2dShape {
+            transposed: true,
+            ..good
+        },
+        // Few places, and lines too long.
+        Conv2dShape {
+            output: [4, 4],
+            ..good
+        },
+        Conv2dShape {
+            output: [2, 5000],
+            ..good
+        },
+    ];
+    for shape in bad {
+        assert!(plan(&shape, Codec::T2, DType::I8).is_none(), "{shape:?}");
+    }
+}
