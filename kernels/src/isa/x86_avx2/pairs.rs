@@ -363,35 +363,40 @@ pub(crate) unsafe fn all<A: Add>(tile: &PairTile, sums: [*mut f32; 2]) {
 ///
 /// As for [`all`].
 #[inline(always)]
-unsafe fn pair<A: Add, const R: usize>(tile: &PairTile, to: [*mut f32; 2]) {
+unsafe fn pair<A: Add, const R: usize>(tile: &PairTile, [upper, lower]: [*mut f32; 2]) {
     // SAFETY: the caller's promises.
     unsafe {
         let starts = tile.starts.cast::<u8>();
+        // In memory while m2 takes the registers.
         let m1 = line::<A, R>(tile, 1, 0, [load_group(starts); R]);
-        // In memory: m2 takes all registers.
-        let lower = to[1].cast::<__m256i>();
-        for r in 0..R {
-            for h in 0..2 {
-                _mm256_store_si256(lower.add(2 * r + h), m1[r][h]);
+        for (r, m1) in m1.iter().enumerate() {
+            for (h, m1) in m1.iter().enumerate() {
+                _mm256_store_si256(place(lower, r, h), *m1);
             }
         }
-        let mut sums = line::<A, R>(tile, 2, 1, [load_group(starts.add(QUAD)); R]);
-        for r in 0..R {
-            for h in 0..2 {
-                let at = lower.add(2 * r + h);
-                let (m1, m2) = (_mm256_load_si256(at), sums[r][h]);
-                sums[r][h] = _mm256_add_epi32(m1, m2);
+        let starts = load_group(starts.add(QUAD));
+        let mut sums = line::<A, R>(tile, 2, 1, [starts; R]);
+        for (r, sums) in sums.iter_mut().enumerate() {
+            for (h, sums) in sums.iter_mut().enumerate() {
+                let at = place(lower, r, h);
+                let (m1, m2) = (_mm256_load_si256(at), *sums);
+                *sums = _mm256_add_epi32(m1, m2);
                 _mm256_store_si256(at, _mm256_sub_epi32(m1, m2));
             }
         }
-        store::<R>(to[0], line::<A, R>(tile, 0, 2, sums));
-        for r in 0..R {
-            for h in 0..2 {
-                sums[r][h] = _mm256_load_si256(lower.add(2 * r + h));
+        store::<R>(upper, line::<A, R>(tile, 0, 2, sums));
+        for (r, sums) in sums.iter_mut().enumerate() {
+            for (h, sums) in sums.iter_mut().enumerate() {
+                *sums = _mm256_load_si256(place(lower, r, h));
             }
         }
-        store::<R>(to[1], line::<A, R>(tile, 3, 3, sums));
+        store::<R>(lower, line::<A, R>(tile, 3, 3, sums));
     }
+}
+
+/// Where half of a row's sums is.
+fn place(sums: *mut f32, row: usize, half: usize) -> *mut __m256i {
+    sums.wrapping_add((2 * row + half) * BLOCK / 2).cast()
 }
 
 /// Adds the products of a line with part `part` of the panel.
@@ -427,7 +432,7 @@ unsafe fn store<const R: usize>(to: *mut f32, sums: Sums<R>) {
             // SAFETY: the caller's promises.
             unsafe {
                 let half = _mm256_cvtepi32_ps(_mm256_srai_epi32::<1>(sums));
-                _mm256_storeu_ps(to.add(r * BLOCK + h * BLOCK / 2), half);
+                _mm256_store_ps(place(to, r, h).cast(), half);
             }
         }
     }

@@ -44,7 +44,8 @@ pub(crate) const QUAD: usize = 4 * BLOCK;
 
 /// What an instruction set does for these products; [`Never`] where it has nothing.
 pub(crate) trait Pairs {
-    /// What decodes weights, as quads of signed bytes, and finishes sums.
+    /// What decodes weights to quads, which [`weights`](Self::weights) takes, and finishes
+    /// sums.
     type Tile: Tile<X = i8>;
     /// Whether there is anything.
     const ANY: bool = true;
