@@ -291,7 +291,7 @@ mod tests {
             ),
             ("weights = \"n12\"", "weights = \"n13\"", "n13"),
             ("classes = 10", "classes = 0", "classes of 0"),
-            ("sha256 = \"33e", "sha256 = \"33E", "sha256 must be"),
+            ("sha256 = \"", "sha256 = \"G", "sha256 must be"),
             ("licence = \"MIT\"", "licence = \"\"", "licence is empty"),
             ("licence = \"MIT\"", "license = \"MIT\"", "license"),
             ("licence = \"MIT\"\n", "", "licence"),
