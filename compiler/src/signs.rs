@@ -1,12 +1,14 @@
-//! Which values of a graph are never negative, whatever its inputs are. Kernels have a
-//! faster way for such activations where they are quantised.
+//! Which values of a graph are never negative and never NaN, whatever its inputs are:
+//! kernels have a faster way for such activations where they are quantised, and a NaN
+//! becomes the least integer.
 
 use crate::ir::{Constant, Data, Def, Graph};
 use crate::passes::quantize_activations::every_window_meets_the_image;
 use ternrt::kernels::eltwise::{BinaryKind, Unary, UnaryKind};
+use ternrt::kernels::movement::ResizeMode;
 use ternrt::ops::Op;
 
-/// For each value, whether none of its elements is known to be able to fall below 0.
+/// For each value, whether all of its elements are known to be neither negative nor NaN.
 pub fn non_negative(graph: &Graph) -> Vec<bool> {
     let constant = |constant: &Constant| match constant {
         Constant::Dense(t) => match &t.data {
@@ -41,17 +43,17 @@ pub fn non_negative(graph: &Graph) -> Vec<bool> {
             // A window that lies in padding alone has the lowest value there is.
             Op::MaxPool(_) => operand(0) && every_window_meets_the_image(graph, node),
             Op::Pad(op) => operand(0) && op.value >= 0.0,
+            // Between infinities lies NaN.
+            Op::Resize(op) => operand(0) && op.mode != ResizeMode::Linear,
             Op::AveragePool(_)
             | Op::Quantize(_)
             | Op::Dequantize(_)
             | Op::Transpose(_)
             | Op::Slice(_)
             | Op::Gather(_)
-            | Op::Resize(_)
             | Op::Broadcast(_)
             | Op::Reshape(_) => operand(0),
             Op::Concat(_) => all(),
-            Op::Softmax(op) => !op.log,
             _ => false,
         };
         // A dynamic scale, the second result of a `quantize`, is no activation.
@@ -62,18 +64,21 @@ pub fn non_negative(graph: &Graph) -> Vec<bool> {
     signs
 }
 
-/// Whether a function is never negative, of numbers that are not either or of any.
+/// Whether a function is never negative nor NaN, of numbers that are not either or of any.
 fn of_function(f: &Unary, of_non_negative: bool) -> bool {
     match f.kind {
-        UnaryKind::Relu
+        // A NaN becomes the lower bound.
+        UnaryKind::Relu => true,
+        UnaryKind::Clip => f.alpha >= 0.0 && f.beta >= 0.0,
+        UnaryKind::Identity
+        | UnaryKind::HardSwish
+        | UnaryKind::Silu
         | UnaryKind::Sigmoid
         | UnaryKind::HardSigmoid
         | UnaryKind::Softplus
         | UnaryKind::Abs
         | UnaryKind::Exp
-        | UnaryKind::Square => true,
-        UnaryKind::Clip => f.alpha >= 0.0,
-        UnaryKind::Identity | UnaryKind::HardSwish | UnaryKind::Silu => of_non_negative,
+        | UnaryKind::Square => of_non_negative,
         _ => false,
     }
 }

@@ -3,10 +3,10 @@
 
 use super::aarch64_neon::{F32, I16, Neon};
 use super::product::Tiles;
+use super::v128::pairs::{SIGNED, line_pairs};
 use super::v128::panel::Bytes;
 use super::v128::tile::{add_integers, tile};
 use super::v128::{Integers, operations};
-use crate::product::winograd::Never;
 use core::arch::aarch64::*;
 use core::arch::asm;
 
@@ -51,6 +51,8 @@ pub(crate) enum I8 {}
 
 tile!("neon,dotprod", Neon, I8: i8 => i8, 6, Bytes, add_integers::<Neon, Dot, 6, false>, {});
 
+line_pairs!("neon,dotprod", Neon, LinePairs, I8, Bytes, SIGNED);
+
 /// The tiles that need no more than this.
 pub(crate) enum DotProducts {}
 
@@ -60,6 +62,6 @@ impl Tiles for DotProducts {
     type Bytes = I8;
     type DenseBytes = I8;
     type LookUp = I8;
-    type Pairs = Never<Self::Bytes>;
+    type Pairs = LinePairs;
     type ByteRows = crate::product::matvec::Nothing<i8>;
 }

@@ -9,11 +9,11 @@
 
 use super::aarch64_neon::{F32, I16, Neon};
 use super::product::Tiles;
+use super::v128::pairs::{SIGNED, line_pairs};
 use super::v128::panel::Eights;
 use super::v128::tile::{settle, tile};
 use crate::layout::BLOCK;
 use crate::product::tiled::Chunk;
-use crate::product::winograd::Never;
 use core::arch::aarch64::*;
 use core::arch::asm;
 
@@ -115,6 +115,8 @@ pub(crate) enum I8 {}
 
 tile!("neon,i8mm", Neon, I8: i8 => i8, ROWS, Eights, add, {});
 
+line_pairs!("neon,i8mm", Neon, LinePairs, I8, Eights, SIGNED);
+
 /// The tiles that need no more than this.
 pub(crate) enum Matrices {}
 
@@ -124,6 +126,6 @@ impl Tiles for Matrices {
     type Bytes = I8;
     type DenseBytes = I8;
     type LookUp = I8;
-    type Pairs = Never<Self::Bytes>;
+    type Pairs = LinePairs;
     type ByteRows = crate::product::matvec::Nothing<i8>;
 }

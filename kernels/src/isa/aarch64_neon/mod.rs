@@ -5,11 +5,11 @@
 //! added in 32 bits.
 
 use super::product::Tiles;
+use super::v128::pairs::{Room, SIGNED, line_pairs};
 use super::v128::panel::{Bytes, Floats, Words};
 use super::v128::tile::{add_floats, add_integers, tile};
 use super::v128::{Integers, Registers, lookup::look_up, operations};
 use crate::Codec;
-use crate::product::winograd::Never;
 use core::arch::aarch64::*;
 
 /// The instructions.
@@ -135,6 +135,12 @@ tile!("neon", Neon, I8: i8 => i8, 3, Bytes, add_integers::<Neon, Narrow, 3, fals
 tile!("neon", Neon, WideI8: i8 => i16, 5, Words, add_integers::<Neon, Wide, 5, false>, {});
 look_up!("neon", N12, Neon, 8, 6);
 
+/// i8 activations and weights of at most 6: products of 768, of which a lane holds 42.
+pub(crate) enum SmallI8 {}
+
+tile!("neon", Neon, SmallI8: i8 => i8, 3, Bytes, add_integers::<Neon, Room<Narrow, 42>, 3, false>, {});
+line_pairs!("neon", Neon, LinePairs, SmallI8, Bytes, SIGNED);
+
 /// The tiles that need no more than this.
 pub(crate) enum Baseline {}
 
@@ -144,6 +150,6 @@ impl Tiles for Baseline {
     type Bytes = I8;
     type DenseBytes = WideI8;
     type LookUp = N12;
-    type Pairs = Never<Self::Bytes>;
+    type Pairs = LinePairs;
     type ByteRows = crate::product::matvec::Nothing<i8>;
 }

@@ -16,6 +16,7 @@ use crate::layout::BLOCK;
 
 pub(crate) mod codes;
 pub(crate) mod lookup;
+pub(crate) mod pairs;
 pub(crate) mod panel;
 pub(crate) mod tile;
 

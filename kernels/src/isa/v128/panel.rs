@@ -36,12 +36,12 @@ pub(crate) trait Form {
     /// The weights of a dense codec at one k.
     fn dense(block: &Block<'_>, tap: usize, channel: usize) -> [Self::Weight; BLOCK];
 
-    /// Stores four k, the first of which is a multiple of four.
+    /// Stores four k, the first of which is a multiple of four, less `excess`.
     ///
     /// # Safety
     ///
     /// As for [`Registers`]; `panel` has room for `k + 4` rounded up to `STEP`.
-    unsafe fn store<V: Registers>(panel: *mut Self::Weight, k: usize, quad: Quad<V>);
+    unsafe fn store<V: Registers>(panel: *mut Self::Weight, k: usize, quad: Quad<V>, excess: u8);
 }
 
 /// Decodes some of a block's weights into `panel`.
@@ -91,7 +91,7 @@ pub(crate) unsafe fn decode<V: Registers, P: Form>(
             let (k, count) = (i * channels + channel, 4.min(channels - channel));
             if k.is_multiple_of(4) && count == 4 {
                 // SAFETY: k + 4 is within the part.
-                unsafe { P::store::<V>(panel, k, quad) };
+                unsafe { P::store::<V>(panel, k, quad, 1) };
                 continue;
             }
             let mut codes = [[0; 4]; BLOCK];
@@ -131,14 +131,21 @@ const fn two(first: u8, side_by_side: bool) -> [u8; 16] {
 ///
 /// As for [`Form::store`].
 #[inline(always)]
-unsafe fn store_16<V: Registers>(panel: *mut i16, k: usize, quad: Quad<V>, index: &[[u8; 16]; 2]) {
+unsafe fn store_16<V: Registers>(
+    panel: *mut i16,
+    k: usize,
+    quad: Quad<V>,
+    excess: u8,
+    index: &[[u8; 16]; 2],
+) {
     // SAFETY: the caller's promises; 16 bytes.
     unsafe {
-        let minus_one = fours::<V>([0xff; 4]);
+        let [low, high] = (-i16::from(excess)).to_le_bytes();
+        let less = fours::<V>([low, high, low, high]);
         for (pair, index) in index.iter().enumerate() {
             let index = V::load(index.as_ptr());
             for (quarter, codes) in quad.into_iter().enumerate() {
-                let weights = V::add_16(V::look_up(codes, index), minus_one);
+                let weights = V::add_16(V::look_up(codes, index), less);
                 let at = (k + 2 * pair) * BLOCK + quarter * 8;
                 V::store(panel.add(at).cast(), weights);
             }
@@ -146,18 +153,18 @@ unsafe fn store_16<V: Registers>(panel: *mut i16, k: usize, quad: Quad<V>, index
     }
 }
 
-/// Stores four k of bytes side by side, after adding something to each.
+/// Stores four k of bytes side by side.
 ///
 /// # Safety
 ///
 /// As for [`Form::store`].
 #[inline(always)]
-unsafe fn store_8<V: Registers>(panel: *mut u8, k: usize, quad: Quad<V>, add: u8) {
+unsafe fn store_8<V: Registers>(panel: *mut u8, k: usize, quad: Quad<V>, excess: u8) {
     // SAFETY: the caller's promises.
     unsafe {
-        let add = fours::<V>([add; 4]);
+        let excess = fours::<V>([excess; 4]);
         for (quarter, codes) in quad.into_iter().enumerate() {
-            V::store(panel.add(k * BLOCK + 16 * quarter), V::add_8(codes, add));
+            V::store(panel.add(k * BLOCK + 16 * quarter), V::sub_8(codes, excess));
         }
     }
 }
@@ -185,10 +192,10 @@ impl Form for Floats {
     }
 
     #[inline(always)]
-    unsafe fn store<V: Registers>(panel: *mut f32, k: usize, quad: Quad<V>) {
+    unsafe fn store<V: Registers>(panel: *mut f32, k: usize, quad: Quad<V>, excess: u8) {
         // SAFETY: the caller's promises; 16 bytes.
         unsafe {
-            let minus_one = V::splat_f32(-1.0);
+            let less = V::splat_f32(-f32::from(excess));
             for j in 0..4 {
                 let mut index = [0x80; 16];
                 for o in 0..4 {
@@ -198,7 +205,7 @@ impl Form for Floats {
                 for (quarter, codes) in quad.into_iter().enumerate() {
                     let codes = V::from_i32(V::look_up(codes, index));
                     let at = panel.add((k + j) * BLOCK + 4 * quarter);
-                    V::store_f32(at, V::add_f32(codes, minus_one));
+                    V::store_f32(at, V::add_f32(codes, less));
                 }
             }
         }
@@ -228,9 +235,17 @@ impl Form for Words {
     }
 
     #[inline(always)]
-    unsafe fn store<V: Registers>(panel: *mut i16, k: usize, quad: Quad<V>) {
+    unsafe fn store<V: Registers>(panel: *mut i16, k: usize, quad: Quad<V>, excess: u8) {
         // SAFETY: the caller's promises.
-        unsafe { store_16::<V>(panel, k, quad, &const { [two(0, false), two(2, false)] }) };
+        unsafe {
+            store_16::<V>(
+                panel,
+                k,
+                quad,
+                excess,
+                &const { [two(0, false), two(2, false)] },
+            )
+        };
     }
 }
 
@@ -257,9 +272,17 @@ impl Form for Pairs {
     }
 
     #[inline(always)]
-    unsafe fn store<V: Registers>(panel: *mut i16, k: usize, quad: Quad<V>) {
+    unsafe fn store<V: Registers>(panel: *mut i16, k: usize, quad: Quad<V>, excess: u8) {
         // SAFETY: the caller's promises.
-        unsafe { store_16::<V>(panel, k, quad, &const { [two(0, true), two(2, true)] }) };
+        unsafe {
+            store_16::<V>(
+                panel,
+                k,
+                quad,
+                excess,
+                &const { [two(0, true), two(2, true)] },
+            )
+        };
     }
 }
 
@@ -292,9 +315,9 @@ impl Form for Bytes {
     }
 
     #[inline(always)]
-    unsafe fn store<V: Registers>(panel: *mut i8, k: usize, quad: Quad<V>) {
+    unsafe fn store<V: Registers>(panel: *mut i8, k: usize, quad: Quad<V>, excess: u8) {
         // SAFETY: the caller's promises.
-        unsafe { store_8::<V>(panel.cast(), k, quad, 0xff) };
+        unsafe { store_8::<V>(panel.cast(), k, quad, excess) };
     }
 }
 
@@ -321,9 +344,9 @@ impl Form for Codes {
     }
 
     #[inline(always)]
-    unsafe fn store<V: Registers>(panel: *mut u8, k: usize, quad: Quad<V>) {
+    unsafe fn store<V: Registers>(panel: *mut u8, k: usize, quad: Quad<V>, excess: u8) {
         // SAFETY: the caller's promises.
-        unsafe { store_8::<V>(panel, k, quad, 0) };
+        unsafe { store_8::<V>(panel, k, quad, excess - 1) };
     }
 }
 
@@ -350,11 +373,11 @@ impl Form for Eights {
     }
 
     #[inline(always)]
-    unsafe fn store<V: Registers>(panel: *mut i8, k: usize, quad: Quad<V>) {
+    unsafe fn store<V: Registers>(panel: *mut i8, k: usize, quad: Quad<V>, excess: u8) {
         let mut words = [0; BLOCK];
         // SAFETY: the caller's promises; the words are 64 bytes.
         unsafe {
-            store_8::<V>(words.as_mut_ptr().cast(), 0, quad, 0xff);
+            store_8::<V>(words.as_mut_ptr().cast(), 0, quad, excess);
             for (o, word) in words.into_iter().enumerate() {
                 let to = panel.add(Self::index(k, o)).cast::<u32>();
                 to.write_unaligned(word);

@@ -6,11 +6,11 @@
 //! 128` (2 for a code that is no trit), of which a 16-bit lane holds 127.
 
 use super::product::Tiles;
+use super::v128::pairs::{Room, SIGNED, line_pairs};
 use super::v128::panel::{Floats, Pairs};
 use super::v128::tile::{add_floats, add_integers, tile};
 use super::v128::{Integers, Registers, lookup::look_up, operations};
 use crate::Codec;
-use crate::product::winograd::Never;
 use core::arch::wasm32::*;
 
 /// Rows of a tile: on x86-64 engines have 16 registers, of which these sums take
@@ -121,6 +121,15 @@ tile!(
 );
 look_up!("simd128", N12, Simd128, 8, 4);
 
+/// i8 activations and weights of at most 6: products of 768, of which a lane holds 42.
+pub(crate) enum SmallI8 {}
+
+tile!(
+    "simd128", Simd128, SmallI8: i8 => i16, ROWS,
+    Pairs, add_integers::<Simd128, Room<Narrow, 42>, ROWS, false>, {}
+);
+line_pairs!("simd128", Simd128, LinePairs, SmallI8, Pairs, SIGNED);
+
 /// The tiles.
 pub(crate) enum All {}
 
@@ -130,6 +139,6 @@ impl Tiles for All {
     type Bytes = I8;
     type DenseBytes = WideI8;
     type LookUp = N12;
-    type Pairs = Never<Self::Bytes>;
+    type Pairs = LinePairs;
     type ByteRows = crate::product::matvec::Nothing<i8>;
 }

@@ -14,7 +14,7 @@
 use super::tile::{I8, load_group};
 use crate::Codec;
 use crate::layout::{BLOCK, PANEL_BYTES, t2};
-use crate::product::winograd::{LINES, PairTile, Pairs, QUAD, ROWS};
+use crate::product::winograd::{Kernels, LINES, PairTile, Pairs, QUAD, ROWS, Starts, by_quads};
 use core::arch::x86_64::*;
 use core::ops::Range;
 
@@ -57,15 +57,19 @@ impl Pairs for BytePairs {
     }
 
     #[target_feature(enable = "avx2")]
-    unsafe fn decode(
-        codec: Codec,
-        channels: usize,
-        block: &[u8],
-        panel: *mut u8,
-        starts: &mut [[i32; BLOCK]; 2],
-    ) -> bool {
+    unsafe fn decode(kernels: &Kernels<'_>, quads: *mut u8, panel: *mut u8, starts: &mut Starts) {
+        let Kernels { codec, block, .. } = *kernels;
+        let channels = kernels.matrix.channels;
+        *starts = [[0; BLOCK]; 2];
         if codec != Codec::T2 {
-            return false;
+            let (part, column) = (3 * channels / 4 * QUAD, channels / 4 * QUAD);
+            // SAFETY: the caller's promises.
+            return unsafe {
+                by_quads::<I8>(kernels, quads, |first, count| {
+                    let to = panel.wrapping_add(first / 4 * QUAD);
+                    weights(quads, count / 4, to, part, column, starts);
+                })
+            };
         }
         let tap = channels / t2::PANEL_K * PANEL_BYTES;
         let part = 3 * 4 * tap;
@@ -117,45 +121,51 @@ impl Pairs for BytePairs {
             // SAFETY: the CPU has AVX2.
             unsafe { begin(starts, half, less) };
         }
-        true
-    }
-
-    #[target_feature(enable = "avx2")]
-    unsafe fn weights(
-        from: *const u8,
-        count: usize,
-        to: *mut u8,
-        part: usize,
-        column: usize,
-        starts: &mut [[i32; BLOCK]; 2],
-    ) {
-        let one = _mm256_set1_epi8(1);
-        for half in 0..2 {
-            let mut less = [_mm256_setzero_si256(); 2];
-            for x in 0..3 {
-                for i in 0..count {
-                    let (i, half) = (i * QUAD, half * BYTES);
-                    // SAFETY: the caller's promises.
-                    unsafe {
-                        let mut g = [one; 3];
-                        for (y, g) in g.iter_mut().enumerate() {
-                            let quad = from.add((3 * y + x) * count * QUAD + i + half);
-                            *g = _mm256_sub_epi8(_mm256_loadu_si256(quad.cast()), one);
-                        }
-                        let m = store_weights(to.add(x * column + i + half), part, g);
-                        add_bytes(&mut less, m);
-                    }
-                }
-            }
-            // SAFETY: the CPU has AVX2.
-            unsafe { begin(starts, half, less) };
-        }
     }
 
     #[target_feature(enable = "avx2")]
     unsafe fn sums(tile: &PairTile, sums: [*mut f32; 2]) {
         // SAFETY: the caller's promises.
         unsafe { all::<BytePairs>(tile, sums) };
+    }
+}
+
+/// Transforms `count` quads of each of the kernel's nine taps, which are in `from` tap by
+/// tap. Those of column `x` go to `to + x * column` in each of the four parts of a panel,
+/// which are `part` bytes long.
+///
+/// # Safety
+///
+/// As for [`Pairs::decode`].
+#[target_feature(enable = "avx2")]
+unsafe fn weights(
+    from: *const u8,
+    count: usize,
+    to: *mut u8,
+    part: usize,
+    column: usize,
+    starts: &mut Starts,
+) {
+    let one = _mm256_set1_epi8(1);
+    for half in 0..2 {
+        let mut less = [_mm256_setzero_si256(); 2];
+        for x in 0..3 {
+            for i in 0..count {
+                let (i, half) = (i * QUAD, half * BYTES);
+                // SAFETY: the caller's promises.
+                unsafe {
+                    let mut g = [one; 3];
+                    for (y, g) in g.iter_mut().enumerate() {
+                        let quad = from.add((3 * y + x) * count * QUAD + i + half);
+                        *g = _mm256_sub_epi8(_mm256_loadu_si256(quad.cast()), one);
+                    }
+                    let m = store_weights(to.add(x * column + i + half), part, g);
+                    add_bytes(&mut less, m);
+                }
+            }
+        }
+        // SAFETY: the CPU has AVX2.
+        unsafe { begin(starts, half, less) };
     }
 }
 
@@ -193,7 +203,7 @@ unsafe fn transformed<const HALF: bool>(
 }
 
 /// Transforms a column of three weights, and stores the four that it makes `part` bytes
-/// apart. Tells what m1 and m2 are to start with, in terms of -128.
+/// apart. Tells what the excess of activations adds to m1 and m2, in terms of 128.
 ///
 /// # Safety
 ///
@@ -240,7 +250,7 @@ unsafe fn add_bytes(sums: &mut [__m256i; 2], bytes: [__m256i; 2]) {
 ///
 /// The CPU has AVX2.
 #[inline(always)]
-unsafe fn begin(starts: &mut [[i32; BLOCK]; 2], half: usize, less: [__m256i; 2]) {
+unsafe fn begin(starts: &mut Starts, half: usize, less: [__m256i; 2]) {
     for (start, less) in starts.iter_mut().zip(less) {
         let start = start[half * BLOCK / 2..].as_mut_ptr();
         // SAFETY: 8 of 16.

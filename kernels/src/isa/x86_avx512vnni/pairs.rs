@@ -9,7 +9,7 @@ use super::panel::{Bytes, Form, tally, tally_t2};
 use super::tile::{BLOCKS, BYTES, I8};
 use crate::Codec;
 use crate::layout::{BLOCK, t2};
-use crate::product::winograd::{LINES, PairTile, Pairs, QUAD, ROWS};
+use crate::product::winograd::{Kernels, LINES, PairTile, Pairs, QUAD, ROWS, Starts, by_quads};
 use core::arch::x86_64::*;
 
 /// A tile's sums.
@@ -57,15 +57,19 @@ impl Pairs for BytePairs {
     }
 
     #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
-    unsafe fn decode(
-        codec: Codec,
-        channels: usize,
-        block: &[u8],
-        panel: *mut u8,
-        starts: &mut [[i32; BLOCK]; 2],
-    ) -> bool {
+    unsafe fn decode(kernels: &Kernels<'_>, quads: *mut u8, panel: *mut u8, starts: &mut Starts) {
+        let Kernels { codec, block, .. } = *kernels;
+        let channels = kernels.matrix.channels;
+        *starts = [[0; BLOCK]; 2];
         if codec != Codec::T2 {
-            return false;
+            let (part, column) = (3 * channels / 4 * QUAD, channels / 4 * QUAD);
+            // SAFETY: the caller's promises.
+            return unsafe {
+                by_quads::<I8>(kernels, quads, |first, count| {
+                    let to = panel.wrapping_add(first / 4 * QUAD);
+                    weights(quads, count / 4, to, part, column, starts);
+                })
+            };
         }
         let tap = channels / t2::PANEL_K * BYTES;
         let part = 3 * 4 * tap;
@@ -97,34 +101,6 @@ impl Pairs for BytePairs {
             }
         }
         begin(starts, sums);
-        true
-    }
-
-    #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
-    unsafe fn weights(
-        from: *const u8,
-        count: usize,
-        to: *mut u8,
-        part: usize,
-        column: usize,
-        starts: &mut [[i32; BLOCK]; 2],
-    ) {
-        let mut sums = [_mm512_setzero_si512(); 3];
-        for x in 0..3 {
-            for i in 0..count {
-                // SAFETY: the caller's promises.
-                unsafe {
-                    let mut g = [_mm512_setzero_si512(); 3];
-                    for (y, g) in g.iter_mut().enumerate() {
-                        let from = from.add(((3 * y + x) * count + i) * QUAD);
-                        *g = _mm512_loadu_si512(from.cast());
-                        sums[y] = tally(sums[y], *g);
-                    }
-                    store_weights(to.add(x * column + i * QUAD), part, g);
-                }
-            }
-        }
-        begin(starts, sums);
     }
 
     #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
@@ -140,6 +116,40 @@ impl Pairs for BytePairs {
             }
         }
     }
+}
+
+/// Transforms `count` quads of each of the kernel's nine taps, which are in `from` tap by
+/// tap. Those of column `x` go to `to + x * column` in each of the four parts of a panel,
+/// which are `part` bytes long.
+///
+/// # Safety
+///
+/// As for [`Pairs::decode`].
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+unsafe fn weights(
+    from: *const u8,
+    count: usize,
+    to: *mut u8,
+    part: usize,
+    column: usize,
+    starts: &mut Starts,
+) {
+    let mut sums = [_mm512_setzero_si512(); 3];
+    for x in 0..3 {
+        for i in 0..count {
+            // SAFETY: the caller's promises.
+            unsafe {
+                let mut g = [_mm512_setzero_si512(); 3];
+                for (y, g) in g.iter_mut().enumerate() {
+                    let from = from.add(((3 * y + x) * count + i) * QUAD);
+                    *g = _mm512_loadu_si512(from.cast());
+                    sums[y] = tally(sums[y], *g);
+                }
+                store_weights(to.add(x * column + i * QUAD), part, g);
+            }
+        }
+    }
+    begin(starts, sums);
 }
 
 /// Transforms a column of three quads, and stores the four that it makes `part` bytes
@@ -165,15 +175,11 @@ unsafe fn store_weights(to: *mut u8, part: usize, [g0, g1, g2]: [__m512i; 3]) {
     }
 }
 
-/// Takes off the starts of m1 and m2 what the excess of activations makes of both lines'
-/// sums, by those of the kernel's lines' weights:
-///
-/// ```text
-/// 128 * (u0 + u2) = m1 + m2, 128 * (u3 - u2) = m1 - m2
-/// ```
+/// Takes off the starts of m1 and m2 what the excess of activations adds, by the sums of
+/// the weights of each of the kernel's lines.
 #[target_feature(enable = "avx512f")]
 #[inline]
-fn begin(starts: &mut [[i32; BLOCK]; 2], [g0, g1, g2]: [__m512i; 3]) {
+fn begin(starts: &mut Starts, [g0, g1, g2]: [__m512i; 3]) {
     let m1 = _mm512_add_epi32(g0, g2);
     let m2 = _mm512_sub_epi32(_mm512_add_epi32(g0, g0), g1);
     for (start, less) in starts.iter_mut().zip([m1, m2]) {

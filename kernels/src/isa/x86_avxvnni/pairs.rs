@@ -1,11 +1,9 @@
 //! Two lines of a 3x3 convolution at a time: AVX2's, with products that are added in i32.
 
 use super::tile::I8;
-use crate::Codec;
 use crate::isa::x86_avx2::pairs::{self as avx2, Add, all};
 use crate::isa::x86_avx2::tile::load_group;
-use crate::layout::BLOCK;
-use crate::product::winograd::{LINES, PairTile, Pairs, QUAD};
+use crate::product::winograd::{Kernels, LINES, PairTile, Pairs, QUAD, Starts};
 use core::arch::x86_64::*;
 
 /// u8 activations and i8 weights, 32 products at a time.
@@ -19,27 +17,9 @@ impl Pairs for BytePairs {
         unsafe { avx2::BytePairs::transform(lines, len, to) };
     }
 
-    unsafe fn decode(
-        codec: Codec,
-        channels: usize,
-        block: &[u8],
-        panel: *mut u8,
-        starts: &mut [[i32; BLOCK]; 2],
-    ) -> bool {
+    unsafe fn decode(kernels: &Kernels<'_>, quads: *mut u8, panel: *mut u8, starts: &mut Starts) {
         // SAFETY: the caller's promises are the same.
-        unsafe { avx2::BytePairs::decode(codec, channels, block, panel, starts) }
-    }
-
-    unsafe fn weights(
-        from: *const u8,
-        count: usize,
-        to: *mut u8,
-        part: usize,
-        column: usize,
-        starts: &mut [[i32; BLOCK]; 2],
-    ) {
-        // SAFETY: the caller's promises are the same.
-        unsafe { avx2::BytePairs::weights(from, count, to, part, column, starts) };
+        unsafe { avx2::BytePairs::decode(kernels, quads, panel, starts) };
     }
 
     #[target_feature(enable = "avx2,avxvnni")]

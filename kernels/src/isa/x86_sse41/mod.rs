@@ -5,12 +5,12 @@
 //! the row's own sum is taken off at the end.
 
 use super::product::Tiles;
-use super::v128::panel::{Codes, Floats, Pairs};
+use super::v128::pairs::{UNSIGNED, line_pairs};
+use super::v128::panel::{Bytes, Codes, Floats, Pairs};
 use super::v128::tile::{add_floats, add_integers, tile};
 use super::v128::{Integers, Registers, lookup::look_up, operations};
 use crate::Codec;
 use crate::product::tiled::Segments;
-use crate::product::winograd::Never;
 use core::arch::x86_64::*;
 
 /// Rows of a tile: the sums of two take 8 of 16 registers. With three, something
@@ -129,6 +129,30 @@ tile!("sse4.1,ssse3", Sse41, I8: i8 => i8, ROWS, Codes, add_integers::<Sse41, Na
 });
 look_up!("sse4.1,ssse3", N12, Sse41, 8, 4);
 
+/// Activations of a transformed line, which are unsigned, and weights of at most 6: pairs
+/// of 3060, of which a lane holds ten.
+pub(crate) enum NarrowPairs {}
+
+impl Integers<Sse41> for NarrowPairs {
+    type Sum = __m128i;
+    type Panel = Bytes;
+    const NARROW: usize = 10;
+
+    operations! {
+        fn zero() -> __m128i { _mm_setzero_si128() }
+        fn add(sum: __m128i, w: __m128i, x: __m128i) -> __m128i {
+            _mm_add_epi16(sum, _mm_maddubs_epi16(x, w))
+        }
+        fn widen(sum: __m128i) -> __m128i { _mm_madd_epi16(sum, _mm_set1_epi16(1)) }
+    }
+}
+
+/// Activations of a transformed line.
+pub(crate) enum PairBytes {}
+
+tile!("sse4.1,ssse3", Sse41, PairBytes: i8 => i8, ROWS, Bytes, add_integers::<Sse41, NarrowPairs, ROWS, false>, {});
+line_pairs!("sse4.1,ssse3", Sse41, LinePairs, PairBytes, Bytes, UNSIGNED);
+
 /// The tiles.
 pub(crate) enum All {}
 
@@ -138,6 +162,6 @@ impl Tiles for All {
     type Bytes = I8;
     type DenseBytes = WideI8;
     type LookUp = N12;
-    type Pairs = Never<Self::Bytes>;
+    type Pairs = LinePairs;
     type ByteRows = crate::product::matvec::Nothing<i8>;
 }

@@ -5,10 +5,19 @@
 //! lines of output:
 //!
 //! ```text
-//! v = [d0 - d2, d1 + d2, d2 - d1, d3 - d1]              u8, with 128 more but for v1
-//! u = [2 g0, g0 + g1 + g2, g0 - g1 + g2, 2 g2]          i8
-//! m = v * u                                             products as of any other line, i32
+//! v = [d0 - d2, d1 + d2, d2 - d1, d3 - d1]
+//! u = [2 g0, g0 + g1 + g2, g0 - g1 + g2, 2 g2]
+//! m = v * u                                     products as of any other line, in i32
 //! 2 y = [m1 + m2 + m0, m1 - m2 + m3]
+//! ```
+//!
+//! What instructions multiply has a sign or has none, so they are given more: `e0..e3`,
+//! 128 with v0, v2 and v3, or -128 with v1. That makes `2 y` larger by
+//! `[e1 u1 + e2 u2 + e0 u0, e1 u1 - e2 u2 + e3 u3]`, known with the weights: sums start with
+//!
+//! ```text
+//! m1: -(e1 u1 + (e0 u0 + e3 u3) / 2)
+//! m2: -(e2 u2 + (e0 u0 - e3 u3) / 2)            u0 and u3 are even
 //! ```
 //!
 //! All of it is exact: trits make weights of at most 3 (6 from codes that no writer
@@ -25,12 +34,14 @@
 
 use self::plan::Plan;
 use self::task::Task;
+#[cfg(target_arch = "x86_64")]
+use super::tiled::Part;
 use super::tiled::Tile;
 use super::{Problem, Rows, Size};
 use crate::layout::BLOCK;
 use crate::par::each_piece;
 use crate::task_scratch::TaskScratch;
-use crate::{Codec, Ctx, Invalid};
+use crate::{Codec, Ctx, Invalid, Matrix};
 
 mod plan;
 mod task;
@@ -39,68 +50,42 @@ mod task;
 pub(crate) const LINES: usize = 4;
 /// Places of a tile at most.
 pub(crate) const ROWS: usize = 6;
-/// Bytes of four weights of 16 outputs.
+/// Bytes of a quad, four weights of 16 outputs.
+#[cfg(target_arch = "x86_64")]
 pub(crate) const QUAD: usize = 4 * BLOCK;
 
-/// What an instruction set does for these products; [`Never`] where it has nothing.
+/// What an instruction set does for these products.
 pub(crate) trait Pairs {
-    /// What decodes weights to quads, which [`weights`](Self::weights) takes, and finishes
-    /// sums.
+    /// What finishes sums; as long as its activations are a transformed line's.
     type Tile: Tile<X = i8>;
-    /// Whether there is anything.
-    const ANY: bool = true;
     /// Fewer blocks of outputs leave registers unused, and another way is better.
     const MIN_BLOCKS: usize = 1;
 
-    /// Transforms `len` bytes of four lines, of which those that are `None` are zeros.
+    /// Transforms `len` bytes of four lines to as many of the tile's activations; lines
+    /// that are `None` are zeros.
     ///
     /// # Safety
     ///
-    /// The CPU has what the variant needs; the lines have that many bytes, and so have
-    /// the places they go to.
+    /// The CPU has what the variant needs; `len` is a multiple of 16, the lines have that
+    /// many bytes, and there is room for as many activations.
     unsafe fn transform(lines: [Option<&[i8]>; LINES], len: usize, to: [*mut u8; LINES]);
 
-    /// Decodes and transforms the weights of a block, if there is a shorter way than by
-    /// quads; tells whether there is. `panel` and `starts` as for
-    /// [`weights`](Self::weights).
+    /// Decodes and transforms the weights of a block, and tells what the sums of `m1` and
+    /// `m2` start with. `quads` is memory that [`by_quads`] needs.
     ///
     /// # Safety
     ///
-    /// The CPU has what the variant needs; `block` is a block of such an array of 3x3
-    /// kernels, with channels that are a multiple of 16, and there is room.
-    unsafe fn decode(
-        _codec: Codec,
-        _channels: usize,
-        _block: &[u8],
-        _panel: *mut u8,
-        _starts: &mut [[i32; BLOCK]; 2],
-    ) -> bool {
-        false
-    }
-
-    /// Transforms `count` quads of each of the kernel's nine taps, which are in `from` tap
-    /// by tap. Those of column `x` go to `to + x * column` in each of the four parts of a
-    /// panel, which are `part` bytes long. Adds to `starts` what the sums of `m1` and `m2`
-    /// are to start with.
-    ///
-    /// # Safety
-    ///
-    /// The CPU has what the variant needs, and there is room.
-    unsafe fn weights(
-        from: *const u8,
-        count: usize,
-        to: *mut u8,
-        part: usize,
-        column: usize,
-        starts: &mut [[i32; BLOCK]; 2],
-    );
+    /// The CPU has what the variant needs; channels are a multiple of 16, and there is
+    /// room.
+    unsafe fn decode(kernels: &Kernels<'_>, quads: *mut u8, panel: *mut u8, starts: &mut Starts);
 
     /// The sums of both lines at some places, `[ROWS][BLOCKS * 16]` each, as the tile's
     /// `finish` takes them.
     ///
     /// # Safety
     ///
-    /// The CPU has what the variant needs; everything in `tile` is as it says.
+    /// The CPU has what the variant needs; everything in `tile` is as it says; there is
+    /// room for all `ROWS`, whether the tile has them or not, aligned to 64 bytes.
     unsafe fn sums(tile: &PairTile, sums: [*mut f32; 2]);
 }
 
@@ -120,29 +105,50 @@ pub(crate) struct PairTile {
     /// Blocks, at most the tile's `BLOCKS`.
     pub(crate) blocks: usize,
     /// What `m1` and `m2` start with, for each block.
-    pub(crate) starts: *const [[i32; BLOCK]; 2],
+    pub(crate) starts: *const Starts,
 }
 
-/// An instruction set without a way of its own.
-pub(crate) struct Never<T>(core::marker::PhantomData<T>);
+/// The 3x3 kernels of a block.
+#[derive(Clone, Copy)]
+pub(crate) struct Kernels<'a> {
+    pub(crate) codec: Codec,
+    pub(crate) matrix: &'a Matrix,
+    pub(crate) block: &'a [u8],
+}
 
-impl<T: Tile<X = i8>> Pairs for Never<T> {
-    type Tile = T;
-    const ANY: bool = false;
+/// What the sums of `m1` and `m2` start with.
+pub(crate) type Starts = [[i32; BLOCK]; 2];
 
-    unsafe fn transform(_: [Option<&[i8]>; LINES], _: usize, _: [*mut u8; LINES]) {}
+/// Channels that [`by_quads`] decodes at a time.
+const CHANNELS: usize = 64;
 
-    unsafe fn weights(
-        _: *const u8,
-        _: usize,
-        _: *mut u8,
-        _: usize,
-        _: usize,
-        _: &mut [[i32; BLOCK]; 2],
-    ) {
+/// Decodes some channels after others with the panels of a tile that are quads, and hands
+/// them to `put`: the first channel, how many, and all their quads tap by tap.
+///
+/// # Safety
+///
+/// As for [`Pairs::decode`]; `quads` has room for the taps of [`CHANNELS`].
+#[cfg(target_arch = "x86_64")]
+pub(crate) unsafe fn by_quads<T: Tile>(
+    kernels: &Kernels<'_>,
+    quads: *mut u8,
+    mut put: impl FnMut(usize, usize),
+) {
+    let Kernels {
+        codec,
+        matrix,
+        block,
+    } = *kernels;
+    for first in (0..matrix.channels).step_by(CHANNELS) {
+        let last = matrix.channels.min(first + CHANNELS);
+        let part = Part {
+            taps: 0..9,
+            channels: first..last,
+        };
+        // SAFETY: the caller's promises; what sums start with is not asked here.
+        unsafe { T::decode(codec, matrix, block, &part, quads, &mut [0; BLOCK]) };
+        put(first, last - first);
     }
-
-    unsafe fn sums(_: &PairTile, _: [*mut f32; 2]) {}
 }
 
 /// Scratch bytes for this many threads; 0 where this is not the way.

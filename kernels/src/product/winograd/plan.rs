@@ -1,7 +1,7 @@
 //! How a convolution is cut into strips and pieces, and where the parts of a task's scratch
 //! begin.
 
-use super::{LINES, Pairs};
+use super::{CHANNELS, LINES, Pairs, Starts};
 use crate::conv2d::Conv2dShape;
 use crate::layout::BLOCK;
 use crate::par::SCRATCH_ALIGN as ALIGN;
@@ -10,13 +10,12 @@ use crate::product::{Rows, Size, Split, max_k};
 use crate::{DType, Matrix};
 use core::ops::Range;
 
-/// Channels whose weights are decoded at a time.
-pub(super) const CHANNELS: usize = 64;
 /// Fewer places, over all images, are not worth the weights' transformation.
 const PLACES: usize = 16;
 /// Bytes of a strip's transformed input at most.
 const IMAGE: usize = 256 << 10;
-/// Strips of a task's share at least, if that has but one tile of blocks.
+/// About as many strips has the share of one task of several, if it has but one tile of
+/// blocks: others can take some of them.
 const STRIPS: usize = 4;
 
 /// A plan. Rows of its split are places: of every pair of lines, as many as a line has.
@@ -55,8 +54,7 @@ impl Plan {
         let shape = rows.shape(size.rows);
         let Matrix { taps, channels, .. } = size.matrix;
         let blocks = size.matrix.blocks();
-        let fits = P::ANY
-            && size.x == DType::I8
+        let fits = size.x == DType::I8
             && size.codec.is_ternary()
             && shape.kernel == [3, 3]
             && shape.stride == [1, 1]
@@ -65,7 +63,7 @@ impl Plan {
             && !shape.transposed
             && channels.is_multiple_of(BLOCK)
             && blocks >= P::MIN_BLOCKS
-            // Twice a sum is to fit as well.
+            // Twice a sum fits as well; lines as long as that have no strips either.
             && taps * channels <= max_k(size.x, size.codec) / 2;
         if !fits {
             return None;
@@ -74,6 +72,7 @@ impl Plan {
         let image_pairs = height.div_ceil(2);
         let places = shape.batch.checked_mul(image_pairs)?.checked_mul(width)?;
         let line = width.checked_add(2)?.checked_mul(channels)?;
+        let line = line.checked_mul(P::Tile::UNIT)?;
         let most = IMAGE / line.checked_mul(LINES)?;
         if places < PLACES || most == 0 {
             return None;
@@ -83,9 +82,9 @@ impl Plan {
             ..*size
         };
         let split = Split::new(&places, threads, width);
-        let (_, share) = split.share(0);
+        let (units, share) = split.share(0);
         let mut strip = most.min(share.len() / width).max(1);
-        if split.tasks > 1 && blocks <= P::Tile::BLOCKS {
+        if split.tasks > 1 && units.len() <= P::Tile::BLOCKS {
             strip = strip.min((share.len() / width).div_ceil(STRIPS));
         }
 
@@ -96,7 +95,7 @@ impl Plan {
             strip,
             blocks: P::Tile::BLOCKS,
             line,
-            panel: channels.checked_mul(LINES * 3 * BLOCK)?,
+            panel: (LINES * 3 * channels / P::Tile::STEP).checked_mul(P::Tile::GROUP)?,
             starts: 0,
             quads: 0,
             image: 0,
@@ -110,7 +109,7 @@ impl Plan {
             Some(start)
         };
         part(blocks.checked_mul(plan.panel)?)?;
-        plan.starts = part(blocks * size_of::<[[i32; BLOCK]; 2]>())?;
+        plan.starts = part(blocks * size_of::<Starts>())?;
         plan.quads = part(9 * CHANNELS * BLOCK)?;
         plan.image = part(strip * LINES * line)?;
         Some(plan)

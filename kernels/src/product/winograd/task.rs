@@ -1,11 +1,11 @@
 //! One task: its strips are transformed, their weights decoded and transformed, and tiles
 //! multiplied and finished.
 
-use super::plan::{CHANNELS, Piece, Plan};
-use super::{LINES, PairTile, Pairs, QUAD, ROWS};
+use super::plan::{Piece, Plan};
+use super::{Kernels, LINES, PairTile, Pairs, ROWS, Starts};
 use crate::layout::BLOCK;
 use crate::par::Pieces;
-use crate::product::tiled::{Part, Tile};
+use crate::product::tiled::Tile;
 use crate::product::{Problem, Rows};
 use core::marker::PhantomData;
 use core::ops::Range;
@@ -100,7 +100,7 @@ impl<'a, P: Pairs, R: Rows> Task<'a, P, R> {
                 });
                 to[line] = self.part::<u8>(plan.image + (i * LINES + line) * plan.line);
             }
-            let at = |place: usize| to.map(|to| to.wrapping_add(place * channels));
+            let at = |place: usize| to.map(|to| to.wrapping_add(place * channels * P::Tile::UNIT));
             // SAFETY: the caller's promise; the image has room for every line of a strip.
             unsafe {
                 P::transform([None; LINES], before * channels, at(0));
@@ -117,31 +117,18 @@ impl<'a, P: Pairs, R: Rows> Task<'a, P, R> {
     /// As for [`run`](Self::run); there are at most as many units as a tile has blocks.
     unsafe fn decode(&self, units: Range<usize>) {
         let (plan, size) = (self.plan, &self.problem.size);
-        let channels = size.matrix.channels;
         for (i, unit) in units.enumerate() {
-            let block = self.problem.block(unit);
-            let panel = self.part::<u8>(i * plan.panel);
-            // SAFETY: there is room for each block, which nobody else has.
-            let starts = unsafe { &mut *self.part::<[[i32; BLOCK]; 2]>(plan.starts).add(i) };
-            *starts = [[0; BLOCK]; 2];
-            // SAFETY: the caller's promise, and a panel has room for every channel.
-            if unsafe { P::decode(size.codec, channels, block, panel, starts) } {
-                continue;
-            }
-            for first in (0..channels).step_by(CHANNELS) {
-                let last = channels.min(first + CHANNELS);
-                let part = Part {
-                    taps: 0..9,
-                    channels: first..last,
-                };
-                let (quads, sums) = (self.part::<u8>(plan.quads), &mut [0; BLOCK]);
-                let to = panel.wrapping_add(first / 4 * QUAD);
-                let (part_len, column) = (plan.panel / LINES, channels / 4 * QUAD);
-                // SAFETY: as above, and for so many channels' quads.
-                unsafe {
-                    P::Tile::decode(size.codec, &size.matrix, block, &part, quads, sums);
-                    P::weights(quads, (last - first) / 4, to, part_len, column, starts);
-                }
+            let kernels = Kernels {
+                codec: size.codec,
+                matrix: &size.matrix,
+                block: self.problem.block(unit),
+            };
+            let (quads, panel) = (self.part(plan.quads), self.part(i * plan.panel));
+            // SAFETY: the caller's promise; there is room for each block, which nobody
+            // else has.
+            unsafe {
+                let starts = &mut *self.part::<Starts>(plan.starts).add(i);
+                P::decode(&kernels, quads, panel, starts);
             }
         }
     }
@@ -176,7 +163,7 @@ impl<'a, P: Pairs, R: Rows> Task<'a, P, R> {
             };
             for (r, place) in tile.places.iter_mut().enumerate() {
                 let at = first + r.min(rows - 1);
-                let at = at / width * LINES * plan.line + at % width * channels;
+                let at = at / width * LINES * plan.line + at % width * channels * P::Tile::UNIT;
                 *place = self.part(plan.image + at);
             }
             let [upper, lower] = &mut sums;

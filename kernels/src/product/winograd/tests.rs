@@ -1,9 +1,6 @@
-use super::plan::Plan;
-use crate::conv2d::{Conv2dShape, ImageRows};
-use crate::product::Size;
+use crate::conv2d::Conv2dShape;
 use crate::testing::{Buffer, Case, Family, OUTPUTS, Reversed, Rng, Threads};
 use crate::{Codec, DType, Serial};
-use std::vec;
 
 /// Input and output size, channels, outputs, padding, images: odd heights, one line,
 /// widths around a tile's, padding on one side, none and more than the kernel has, outputs
@@ -63,21 +60,26 @@ fn two_lines_at_a_time_agree() {
     }
 }
 
-/// The largest sums, of both signs, and with codes that no writer writes.
+/// The largest sums and transformed activations, of both signs, and with codes that no
+/// writer writes.
 #[test]
 fn extremes_agree() {
     let mut rng = Rng::new(41);
-    for byte in [0x00, 0xaa, 0xff] {
-        for x in [0, 127] {
-            let shape = shape(&([9, 9], [9, 9], 304, 40, [1, 1], 1));
-            let mut case = case(shape, Codec::T2, DType::F32, &mut rng);
-            let matrix = case.family.matrix(&shape);
-            case.bytes.fill(byte);
-            Codec::T2
-                .unpack_f32(&matrix, &case.bytes, &mut case.weights)
-                .unwrap();
-            case.x = Buffer::I8(vec![x; case.x.view().len()]);
-            case.check(&Serial);
+    for codec in [Codec::T2, Codec::T5] {
+        for byte in [0x00, 0xaa, 0xff] {
+            for [even, odd] in [[0, 0], [127, 127], [0, 127], [127, 0]] {
+                let shape = shape(&([9, 9], [9, 9], 304, 40, [1, 1], 1));
+                let mut case = case(shape, codec, DType::F32, &mut rng);
+                let matrix = case.family.matrix(&shape);
+                case.bytes.fill(byte);
+                codec
+                    .unpack_f32(&matrix, &case.bytes, &mut case.weights)
+                    .unwrap();
+                let line = |i: usize| i / (9 * 304);
+                let x = |i: usize| if line(i) / 2 % 2 == 0 { even } else { odd };
+                case.x = Buffer::I8((0..81 * 304).map(x).collect());
+                case.check(&Serial);
+            }
         }
     }
 }
@@ -101,7 +103,10 @@ fn threads_do_not_change_results() {
 #[cfg(target_arch = "x86_64")]
 #[test]
 fn serves_three_by_three_kernels_of_trits() {
+    use super::plan::Plan;
+    use crate::conv2d::ImageRows;
     use crate::isa::x86_avx2::pairs::BytePairs;
+    use crate::product::Size;
     let plan = |shape: &Conv2dShape, codec: Codec, x: DType| {
         let rows = ImageRows::new(shape).unwrap();
         let count = shape.output_rows().unwrap();
