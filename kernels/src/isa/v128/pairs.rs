@@ -44,6 +44,7 @@ macro_rules! line_pairs {
 
         impl $crate::product::winograd::Pairs for $name {
             type Tile = $tile;
+            const MIN_CHANNELS: usize = 32;
 
             #[target_feature(enable = $features)]
             unsafe fn transform(

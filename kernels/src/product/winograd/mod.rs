@@ -60,6 +60,8 @@ pub(crate) trait Pairs {
     type Tile: Tile<X = i8>;
     /// Fewer blocks of outputs leave registers unused, and another way is better.
     const MIN_BLOCKS: usize = 1;
+    /// With fewer channels, what comes around the products takes what these spare.
+    const MIN_CHANNELS: usize = 16;
 
     /// Transforms `len` bytes of four lines to as many of the tile's activations; lines
     /// that are `None` are zeros.

@@ -62,6 +62,7 @@ impl Plan {
             && shape.groups == 1
             && !shape.transposed
             && channels.is_multiple_of(BLOCK)
+            && channels >= P::MIN_CHANNELS
             && blocks >= P::MIN_BLOCKS
             // Twice a sum fits as well; lines as long as that have no strips either.
             && taps * channels <= max_k(size.x, size.codec) / 2;
