@@ -56,7 +56,8 @@ pub(crate) const QUAD: usize = 4 * BLOCK;
 
 /// What an instruction set does for these products.
 pub(crate) trait Pairs {
-    /// What finishes sums; as long as its activations are a transformed line's.
+    /// What finishes sums; transformed lines consist of its activations, and a strip's
+    /// take as many bytes as its image at most.
     type Tile: Tile<X = i8>;
     /// Fewer blocks of outputs leave registers unused, and another way is better.
     const MIN_BLOCKS: usize = 1;

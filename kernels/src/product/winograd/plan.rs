@@ -12,8 +12,6 @@ use core::ops::Range;
 
 /// Fewer places, over all images, are not worth the weights' transformation.
 const PLACES: usize = 16;
-/// Bytes of a strip's transformed input at most.
-const IMAGE: usize = 256 << 10;
 /// About as many strips has the share of one task of several, if it has but one tile of
 /// blocks: others can take some of them.
 const STRIPS: usize = 4;
@@ -74,7 +72,7 @@ impl Plan {
         let places = shape.batch.checked_mul(image_pairs)?.checked_mul(width)?;
         let line = width.checked_add(2)?.checked_mul(channels)?;
         let line = line.checked_mul(P::Tile::UNIT)?;
-        let most = IMAGE / line.checked_mul(LINES)?;
+        let most = P::Tile::IMAGE / line.checked_mul(LINES)?;
         if places < PLACES || most == 0 {
             return None;
         }
