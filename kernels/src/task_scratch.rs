@@ -1,39 +1,7 @@
 //! Room of their own for tasks that run side by side.
 
-use crate::par::{Pieces, SCRATCH_ALIGN, Shared, check_scratch, each_piece};
-use crate::{Ctx, Invalid};
-
-/// Appends a part of `count * each` bytes to a task's scratch of `end` bytes so far; tells
-/// where it begins. `None` where that overflows.
-pub(crate) fn append(end: &mut usize, count: usize, each: usize) -> Option<usize> {
-    let start = *end;
-    *end = count
-        .checked_mul(each)?
-        .checked_add(start)?
-        .checked_next_multiple_of(SCRATCH_ALIGN)?;
-    Some(start)
-}
-
-/// As [`each_piece`], with `len` bytes of scratch for every task; `Invalid` where scratch
-/// is too short or not aligned, or there are more tasks than `threads`.
-pub(crate) fn each_piece_with_scratch(
-    ctx: &mut Ctx<'_>,
-    threads: usize,
-    tasks: usize,
-    len: usize,
-    pieces: &(dyn Fn(usize) -> usize + Sync),
-    f: impl Fn(&mut [u8], &mut Pieces<'_>) + Sync,
-) -> Result<(), Invalid> {
-    let scratch = TaskScratch::new(&mut *ctx.scratch, threads, tasks, len)?;
-    each_piece(ctx.par, tasks, pieces, &|task, pieces| {
-        // SAFETY: every task has a part of its own, and `each_piece` runs a task no more
-        // than once.
-        if let Some(scratch) = unsafe { scratch.part(task) } {
-            f(scratch, pieces);
-        }
-    });
-    Ok(())
-}
+use crate::Invalid;
+use crate::par::{SCRATCH_ALIGN, Shared, check_scratch};
 
 /// Scratch of tasks that run side by side. A task's part lies in the same place in every
 /// kernel's call, as far as there is room: it is in the core's cache then, and no other's.

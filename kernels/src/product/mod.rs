@@ -209,18 +209,6 @@ impl<'a, R: Rows> Problem<'a, R> {
             BLOCK.min(self.size.matrix.outputs - in_group),
         )
     }
-
-    /// The outputs of consecutive units of one group, over all groups.
-    #[cfg(any(
-        target_arch = "aarch64",
-        target_arch = "x86_64",
-        all(target_arch = "wasm32", target_feature = "simd128")
-    ))]
-    pub(crate) fn outputs_of(&self, units: &Range<usize>) -> Range<usize> {
-        let (first, _) = self.outputs(units.start);
-        let (last, count) = self.outputs(units.end - 1);
-        first..last + count
-    }
 }
 
 /// What one variant of a family is.

@@ -32,9 +32,10 @@ use super::{Problem, scalar};
 use crate::conv2d::Conv2dShape;
 use crate::epilogue::Finish;
 use crate::layout::{BLOCK, Block};
+use crate::par::each_piece;
 use crate::product::scalar::Element;
 use crate::product::{Rows, Size};
-use crate::task_scratch::each_piece_with_scratch;
+use crate::task_scratch::TaskScratch;
 use crate::{Ctx, DType, Invalid};
 use core::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
 use core::ops::Range;
@@ -215,24 +216,23 @@ pub(super) unsafe fn run<L: Lanes>(
     if !L::ANY_WEIGHTS && !takes_weights::<L>(problem) {
         return scalar::run(ctx, problem);
     }
-    let strips = |i| plan.strips(i);
-    each_piece_with_scratch(
-        ctx,
-        threads,
-        plan.tasks,
-        plan.task,
-        &strips,
-        |scratch, pieces| {
-            let task: Task<'_, L> = Task {
-                problem,
-                plan: &plan,
-                x,
-                scratch: scratch.as_mut_ptr(),
-            };
-            // SAFETY: the caller's promise; pieces are different strips or parts.
-            unsafe { task.run(pieces) };
-        },
-    )
+    let scratch = TaskScratch::new(&mut *ctx.scratch, threads, plan.tasks, plan.task)?;
+    each_piece(ctx.par, plan.tasks, &|i| plan.strips(i), &|i, pieces| {
+        // SAFETY: every task has a range of its own, and `each_piece` runs a task
+        // no more than once.
+        let Some(scratch) = (unsafe { scratch.part(i) }) else {
+            return;
+        };
+        let task: Task<'_, L> = Task {
+            problem,
+            plan: &plan,
+            x,
+            scratch: scratch.as_mut_ptr(),
+        };
+        // SAFETY: the caller's promise; pieces are different strips or parts.
+        unsafe { task.run(pieces) };
+    });
+    Ok(())
 }
 
 /// Whether all weights are such that lanes can multiply with them.

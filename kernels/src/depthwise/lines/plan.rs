@@ -5,7 +5,6 @@ use crate::conv2d::Conv2dShape;
 use crate::layout::BLOCK;
 use crate::par::{SCRATCH_ALIGN, share, tasks_for};
 use crate::product::Size;
-use crate::task_scratch::append;
 use core::ops::Range;
 
 /// Positions of a strip, roughly: what the epilogue's preparations serve.
@@ -132,6 +131,16 @@ fn cut(threads: usize, lines: usize, parts: usize, shape: &Conv2dShape) -> (usiz
         .unwrap_or((1, 1))
 }
 
+/// Appends a part of `count * each` bytes to scratch; tells where it begins.
+fn part(end: &mut usize, count: usize, each: usize) -> Option<usize> {
+    let start = *end;
+    *end = count
+        .checked_mul(each)?
+        .checked_add(start)?
+        .checked_next_multiple_of(SCRATCH_ALIGN)?;
+    Some(start)
+}
+
 impl Plan {
     /// `None` where the size overflows.
     pub(super) fn new<L: Lanes>(size: &Size, shape: &Conv2dShape, threads: usize) -> Option<Plan> {
@@ -165,20 +174,20 @@ impl Plan {
         // A part's channels, and those in front of them in their block.
         let row = L::CHANNELS + BLOCK;
         let mut task = 0;
-        append(&mut task, columns, column)?;
-        let values = append(
+        part(&mut task, columns, column)?;
+        let values = part(
             &mut task,
             height.checked_mul(width)?,
             row * size_of::<L::X>(),
         )?;
-        let zeros = append(&mut task, L::CHANNELS, size_of::<L::X>())?;
-        let expanded = append(&mut task, parts.count(), weights)?;
-        let done = append(&mut task, parts.count(), size_of::<bool>())?;
+        let zeros = part(&mut task, L::CHANNELS, size_of::<L::X>())?;
+        let expanded = part(&mut task, parts.count(), weights)?;
+        let done = part(&mut task, parts.count(), size_of::<bool>())?;
         let entry = rows.checked_add(Entry::HEAD)?;
         // A band has one line at least.
         let bands = strip.min(all).checked_next_multiple_of(COPIES)?;
-        let table = append(&mut task, bands, entry.checked_mul(size_of::<usize>())?)?;
-        let sources = append(
+        let table = part(&mut task, bands, entry.checked_mul(size_of::<usize>())?)?;
+        let sources = part(
             &mut task,
             groups.checked_mul(L::TAPS)?,
             size_of::<Source<L::X>>(),

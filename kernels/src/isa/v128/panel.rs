@@ -131,17 +131,17 @@ const fn two(first: u8, side_by_side: bool) -> [u8; 16] {
 ///
 /// As for [`Form::store`].
 #[inline(always)]
-unsafe fn store_16<V: Registers, const SIDE_BY_SIDE: bool>(
+unsafe fn store_16<V: Registers>(
     panel: *mut i16,
     k: usize,
     quad: Quad<V>,
     excess: u8,
+    index: &[[u8; 16]; 2],
 ) {
     // SAFETY: the caller's promises; 16 bytes.
     unsafe {
         let [low, high] = (-i16::from(excess)).to_le_bytes();
         let less = fours::<V>([low, high, low, high]);
-        let index = const { [two(0, SIDE_BY_SIDE), two(2, SIDE_BY_SIDE)] };
         for (pair, index) in index.iter().enumerate() {
             let index = V::load(index.as_ptr());
             for (quarter, codes) in quad.into_iter().enumerate() {
@@ -237,7 +237,15 @@ impl Form for Words {
     #[inline(always)]
     unsafe fn store<V: Registers>(panel: *mut i16, k: usize, quad: Quad<V>, excess: u8) {
         // SAFETY: the caller's promises.
-        unsafe { store_16::<V, false>(panel, k, quad, excess) };
+        unsafe {
+            store_16::<V>(
+                panel,
+                k,
+                quad,
+                excess,
+                &const { [two(0, false), two(2, false)] },
+            )
+        };
     }
 }
 
@@ -266,7 +274,15 @@ impl Form for Pairs {
     #[inline(always)]
     unsafe fn store<V: Registers>(panel: *mut i16, k: usize, quad: Quad<V>, excess: u8) {
         // SAFETY: the caller's promises.
-        unsafe { store_16::<V, true>(panel, k, quad, excess) };
+        unsafe {
+            store_16::<V>(
+                panel,
+                k,
+                quad,
+                excess,
+                &const { [two(0, true), two(2, true)] },
+            )
+        };
     }
 }
 

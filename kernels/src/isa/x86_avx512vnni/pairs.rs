@@ -62,8 +62,14 @@ impl Pairs for BytePairs {
         let channels = kernels.matrix.channels;
         *starts = [[0; BLOCK]; 2];
         if codec != Codec::T2 {
+            let (part, column) = (3 * channels / 4 * QUAD, channels / 4 * QUAD);
             // SAFETY: the caller's promises.
-            return unsafe { by_quads::<I8>(kernels, quads, panel, starts, weights) };
+            return unsafe {
+                by_quads::<I8>(kernels, quads, |first, count| {
+                    let to = panel.wrapping_add(first / 4 * QUAD);
+                    weights(quads, count / 4, to, part, column, starts);
+                })
+            };
         }
         let tap = channels / t2::PANEL_K * BYTES;
         let part = 3 * 4 * tap;

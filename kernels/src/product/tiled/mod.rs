@@ -30,8 +30,8 @@
 use self::plan::{Cursor, Plan};
 use super::{Problem, Rows, Size, Split};
 use crate::layout::BLOCK;
-use crate::par::Pieces;
-use crate::task_scratch::each_piece_with_scratch;
+use crate::par::{Pieces, each_piece};
+use crate::task_scratch::TaskScratch;
 use crate::{Ctx, Invalid};
 use core::ops::Range;
 
@@ -60,18 +60,28 @@ pub(crate) unsafe fn run<T: Tile, R: Rows>(
 ) -> Result<(), Invalid> {
     let threads = ctx.threads();
     let plan = Plan::new::<T, R>(&problem.size, &problem.rows, threads).ok_or(Invalid)?;
-    let pieces = |i| plan.pieces(i);
-    let (tasks, len) = (plan.split.tasks, plan.task);
-    each_piece_with_scratch(ctx, threads, tasks, len, &pieces, |scratch, pieces| {
-        let task: Task<'_, T, R> = Task {
-            problem,
-            plan: &plan,
-            x,
-            scratch: scratch.as_mut_ptr(),
-        };
-        // SAFETY: the caller's promise.
-        unsafe { task.run(pieces) };
-    })
+    let scratch = TaskScratch::new(&mut *ctx.scratch, threads, plan.split.tasks, plan.task)?;
+    each_piece(
+        ctx.par,
+        plan.split.tasks,
+        &|i| plan.pieces(i),
+        &|i, pieces| {
+            // SAFETY: every task has a range of its own, and `each_piece` runs a task
+            // no more than once.
+            let Some(scratch) = (unsafe { scratch.part(i) }) else {
+                return;
+            };
+            let task: Task<'_, T, R> = Task {
+                problem,
+                plan: &plan,
+                x,
+                scratch: scratch.as_mut_ptr(),
+            };
+            // SAFETY: the caller's promise.
+            unsafe { task.run(pieces) };
+        },
+    );
+    Ok(())
 }
 
 /// The rows of the next tile of a strip of which so many are left. There are never
@@ -96,7 +106,7 @@ struct Task<'a, T: Tile, R> {
 impl<T: Tile, R: Rows> Task<'_, T, R> {
     /// A part of scratch.
     fn part<P>(&self, at: usize) -> *mut P {
-        // SAFETY: the plan's parts lie within scratch, at multiples of SCRATCH_ALIGN.
+        // SAFETY: the plan's parts lie within scratch, at multiples of ALIGN.
         unsafe { self.scratch.add(at).cast() }
     }
 
@@ -218,7 +228,9 @@ impl<T: Tile, R: Rows> Task<'_, T, R> {
             Some(rows) if whole == [true; 2] && !plan.kept => rows,
             _ => 0,
         };
-        let outputs = self.problem.outputs_of(&units);
+        let (first_output, _) = self.problem.outputs(units.start);
+        let (last_output, outputs) = self.problem.outputs(units.end - 1);
+        let outputs = first_output..last_output + outputs;
         // SAFETY: the caller's promise.
         let columns = unsafe { T::columns(&self.problem.finish, outputs) };
         for segment in (0..plan.segments).step_by(chunk_segments) {

@@ -5,9 +5,8 @@ use super::image::Source;
 use super::{Split, Tile};
 use crate::Matrix;
 use crate::layout::BLOCK;
-use crate::par::{PIECES, share};
+use crate::par::{PIECES, SCRATCH_ALIGN as ALIGN, share};
 use crate::product::{Rows, Size};
-use crate::task_scratch::append;
 use core::ops::Range;
 
 /// Bytes that a tile keeps of the sums of a row and a block.
@@ -58,6 +57,16 @@ pub(super) struct Plan {
     /// Bytes of the image, and of a task's scratch.
     pub(super) image_len: usize,
     pub(super) task: usize,
+}
+
+/// Appends a part of `count * each` bytes to scratch; tells where it begins.
+fn part(end: &mut usize, count: usize, each: usize) -> Option<usize> {
+    let start = *end;
+    *end = count
+        .checked_mul(each)?
+        .checked_add(start)?
+        .checked_next_multiple_of(ALIGN)?;
+    Some(start)
 }
 
 impl Plan {
@@ -149,14 +158,14 @@ impl Plan {
             strip_rows + T::ROWS
         };
         let end = &mut plan.task;
-        append(end, panels, blocks)?;
-        plan.starts = append(end, blocks, size_of::<[i32; BLOCK]>())?;
-        plan.decoded = append(end, decoded, size_of::<bool>())?;
-        plan.sums = append(end, waiting, T::BLOCKS * SUMS)?;
-        plan.pointers = append(end, strip_rows, size_of::<*const u8>())?;
-        plan.row_sums = append(end, strip_rows, size_of::<i32>())?;
-        plan.offsets = append(end, segments, size_of::<usize>())?;
-        plan.image = append(end, plan.image_len, 1)?;
+        part(end, panels, blocks)?;
+        plan.starts = part(end, blocks, size_of::<[i32; BLOCK]>())?;
+        plan.decoded = part(end, decoded, size_of::<bool>())?;
+        plan.sums = part(end, waiting, T::BLOCKS * SUMS)?;
+        plan.pointers = part(end, strip_rows, size_of::<*const u8>())?;
+        plan.row_sums = part(end, strip_rows, size_of::<i32>())?;
+        plan.offsets = part(end, segments, size_of::<usize>())?;
+        plan.image = part(end, plan.image_len, 1)?;
         Some(plan)
     }
 

@@ -39,7 +39,8 @@ use super::tiled::Part;
 use super::tiled::Tile;
 use super::{Problem, Rows, Size};
 use crate::layout::BLOCK;
-use crate::task_scratch::each_piece_with_scratch;
+use crate::par::each_piece;
+use crate::task_scratch::TaskScratch;
 use crate::{Codec, Ctx, Invalid, Matrix};
 
 mod plan;
@@ -125,40 +126,31 @@ pub(crate) type Starts = [[i32; BLOCK]; 2];
 const CHANNELS: usize = 64;
 
 /// Decodes some channels after others with the panels of a tile that are quads, and hands
-/// them to `transform`: all their quads tap by tap, how many a tap has, where those of the
-/// kernel's first column go in the first of a panel's four parts, the bytes of a part and
-/// of a column, and what sums start with.
+/// them to `put`: the first channel, how many, and all their quads tap by tap.
 ///
 /// # Safety
 ///
-/// As for [`Pairs::decode`], and what `transform` needs; `quads` has room for the taps of
-/// [`CHANNELS`].
+/// As for [`Pairs::decode`]; `quads` has room for the taps of [`CHANNELS`].
 #[cfg(target_arch = "x86_64")]
 pub(crate) unsafe fn by_quads<T: Tile>(
     kernels: &Kernels<'_>,
     quads: *mut u8,
-    panel: *mut u8,
-    starts: &mut Starts,
-    transform: unsafe fn(*const u8, usize, *mut u8, usize, usize, &mut Starts),
+    mut put: impl FnMut(usize, usize),
 ) {
     let Kernels {
         codec,
         matrix,
         block,
     } = *kernels;
-    let column = matrix.channels / 4 * QUAD;
     for first in (0..matrix.channels).step_by(CHANNELS) {
         let last = matrix.channels.min(first + CHANNELS);
         let part = Part {
             taps: 0..9,
             channels: first..last,
         };
-        let to = panel.wrapping_add(first / 4 * QUAD);
-        // SAFETY: the caller's promises; what sums start with is not asked of the tile.
-        unsafe {
-            T::decode(codec, matrix, block, &part, quads, &mut [0; BLOCK]);
-            transform(quads, (last - first) / 4, to, 3 * column, column, starts);
-        }
+        // SAFETY: the caller's promises; what sums start with is not asked here.
+        unsafe { T::decode(codec, matrix, block, &part, quads, &mut [0; BLOCK]) };
+        put(first, last - first);
     }
 }
 
@@ -187,13 +179,22 @@ pub(crate) unsafe fn run<P: Pairs, R: Rows>(
     let Some(plan) = Plan::new::<P, R>(&problem.size, &problem.rows, threads) else {
         return Ok(false);
     };
-    let pieces = |i| plan.pieces(i);
-    let (tasks, len) = (plan.split.tasks, plan.task);
-    each_piece_with_scratch(ctx, threads, tasks, len, &pieces, |scratch, pieces| {
-        let task: Task<'_, P, R> = Task::new(problem, &plan, x, scratch);
-        // SAFETY: the caller's promise.
-        unsafe { task.run(pieces) };
-    })?;
+    let scratch = TaskScratch::new(&mut *ctx.scratch, threads, plan.split.tasks, plan.task)?;
+    each_piece(
+        ctx.par,
+        plan.split.tasks,
+        &|i| plan.pieces(i),
+        &|i, pieces| {
+            // SAFETY: every task has a range of its own, and `each_piece` runs a task
+            // no more than once.
+            let Some(scratch) = (unsafe { scratch.part(i) }) else {
+                return;
+            };
+            let task: Task<'_, P, R> = Task::new(problem, &plan, x, scratch);
+            // SAFETY: the caller's promise.
+            unsafe { task.run(pieces) };
+        },
+    );
     Ok(true)
 }
 

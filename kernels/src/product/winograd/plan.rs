@@ -4,10 +4,9 @@
 use super::{CHANNELS, LINES, Pairs, Starts};
 use crate::conv2d::Conv2dShape;
 use crate::layout::BLOCK;
-use crate::par::share;
+use crate::par::SCRATCH_ALIGN as ALIGN;
 use crate::product::tiled::Tile;
 use crate::product::{Rows, Size, Split, max_k};
-use crate::task_scratch::append;
 use crate::{DType, Matrix};
 use core::ops::Range;
 
@@ -102,11 +101,16 @@ impl Plan {
             task: 0,
         };
         let blocks = blocks.min(plan.blocks);
-        let end = &mut plan.task;
-        append(end, blocks, plan.panel)?;
-        plan.starts = append(end, blocks, size_of::<Starts>())?;
-        plan.quads = append(end, 9 * CHANNELS, BLOCK)?;
-        plan.image = append(end, strip, LINES * line)?;
+        let mut part = |bytes: usize| {
+            let start = plan.task;
+            let end = start.checked_add(bytes)?;
+            plan.task = end.checked_next_multiple_of(ALIGN)?;
+            Some(start)
+        };
+        part(blocks.checked_mul(plan.panel)?)?;
+        plan.starts = part(blocks * size_of::<Starts>())?;
+        plan.quads = part(9 * CHANNELS * BLOCK)?;
+        plan.image = part(strip * LINES * line)?;
         Some(plan)
     }
 
@@ -125,12 +129,13 @@ impl Plan {
 
     /// A piece of a share: one strip after the other, and of each all tiles of blocks.
     /// Strips are of like size, and so are tiles.
-    pub(super) fn piece(&self, task: usize, piece: usize) -> Piece {
+    pub(super) fn piece(&self, share: usize, piece: usize) -> Piece {
         let part = |all: &Range<usize>, most: usize, i: usize| {
-            let part = share(all.len(), all.len().div_ceil(most), i);
-            all.start + part.start..all.start + part.end
+            let count = all.len().div_ceil(most);
+            let at = |i: usize| all.start + all.len() * i / count;
+            at(i)..at(i + 1)
         };
-        let (units, pairs) = self.share(task);
+        let (units, pairs) = self.share(share);
         let tiles = units.len().div_ceil(self.blocks);
         Piece {
             units: part(&units, self.blocks, piece % tiles),

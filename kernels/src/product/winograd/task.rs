@@ -142,7 +142,9 @@ impl<'a, P: Pairs, R: Rows> Task<'a, P, R> {
         let plan = self.plan;
         let width = plan.shape.output[1];
         let channels = plan.shape.in_channels;
-        let outputs = self.problem.outputs_of(&units);
+        let (first_output, _) = self.problem.outputs(units.start);
+        let (last_output, outputs) = self.problem.outputs(units.end - 1);
+        let outputs = first_output..last_output + outputs;
         // SAFETY: the caller's promise.
         let columns = unsafe { P::Tile::columns(&self.problem.finish, outputs) };
         let mut sums = [const { Sums([0.0; ROWS * BLOCKS * BLOCK]) }; 2];
