@@ -23,8 +23,11 @@ pub(crate) trait Tiles {
     /// i7 activations and n12 weights; [`Bytes`](Self::Bytes) where multiplying
     /// is as fast as looking up.
     type LookUp: Tile<X = i8>;
-    /// 3x3 convolutions of i8 activations that are not negative.
-    type Pairs: Pairs;
+    /// 3x3 convolutions with ternary weights: of f32 activations, and of i16 and i8 that
+    /// are not negative.
+    type FloatPairs: Pairs<Tile = Self::Floats>;
+    type WordPairs: Pairs<Tile = Self::Words>;
+    type BytePairs: Pairs<Tile: Tile<X = i8>>;
     /// Few rows of i8 activations.
     type ByteRows: Vector<X = i8>;
 }
@@ -61,7 +64,11 @@ pub(crate) fn scratch<T: Tiles, R: Rows>(size: &Size, rows: &R, threads: usize) 
     } else {
         0
     };
-    let in_pairs = winograd::scratch::<T::Pairs, R>(size, rows, threads);
+    let in_pairs = match size.x {
+        DType::I8 => winograd::scratch::<T::BytePairs, R>(size, rows, threads),
+        DType::I16 => winograd::scratch::<T::WordPairs, R>(size, rows, threads),
+        _ => winograd::scratch::<T::FloatPairs, R>(size, rows, threads),
+    };
     multiplied.max(looked_up).max(few_rows).max(in_pairs)
 }
 
@@ -79,8 +86,20 @@ pub(crate) unsafe fn run<T: Tiles, R: Rows>(
     // SAFETY: the caller's promise.
     unsafe {
         match problem.x {
-            View::F32(x) => tiled::run::<T::Floats, R>(ctx, problem, x),
-            View::I16(x) => tiled::run::<T::Words, R>(ctx, problem, x),
+            View::F32(x) => {
+                if winograd::run::<T::FloatPairs, R>(ctx, problem, x)? {
+                    Ok(())
+                } else {
+                    tiled::run::<T::Floats, R>(ctx, problem, x)
+                }
+            }
+            View::I16(x) => {
+                if winograd::run::<T::WordPairs, R>(ctx, problem, x)? {
+                    Ok(())
+                } else {
+                    tiled::run::<T::Words, R>(ctx, problem, x)
+                }
+            }
             View::I8(x) => {
                 if matvec::run::<T::ByteRows, R>(ctx, problem, x)? {
                     Ok(())
@@ -88,7 +107,7 @@ pub(crate) unsafe fn run<T: Tiles, R: Rows>(
                     tiled::run::<T::DenseBytes, R>(ctx, problem, x)
                 } else if is_i7 && looks_up::<T>(size) {
                     tiled::run::<T::LookUp, R>(ctx, problem, x)
-                } else if winograd::run::<T::Pairs, R>(ctx, problem, x)? {
+                } else if winograd::run::<T::BytePairs, R>(ctx, problem, x)? {
                     Ok(())
                 } else {
                     tiled::run::<T::Bytes, R>(ctx, problem, x)

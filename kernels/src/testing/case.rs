@@ -61,13 +61,14 @@ impl Case {
         let mut x = Buffer::random(x, shape.input_len().unwrap(), rng);
         let mut x_qmax = 0;
         let mut x_non_negative = false;
-        if let Buffer::I8(x) = &mut x {
-            x_qmax = rng.pick(&[0, 63, 127]);
+        if !matches!(x, Buffer::F32(_)) {
+            x_qmax = match x {
+                Buffer::I8(_) => rng.pick(&[0, 63, 127]),
+                _ => rng.pick(&[0, 32767]),
+            };
+            x_non_negative = x_qmax > 0 && rng.below(2) > 0;
             if x_qmax > 0 {
-                let bound = x_qmax as i8;
-                x_non_negative = rng.below(2) > 0;
-                let low = if x_non_negative { 0 } else { -bound };
-                x.iter_mut().for_each(|x| *x = (*x).clamp(low, bound));
+                x.clamp(if x_non_negative { 0 } else { -x_qmax }, x_qmax);
             }
         }
         let activations = [

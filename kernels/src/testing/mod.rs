@@ -100,6 +100,16 @@ impl Buffer {
         }
     }
 
+    /// Clamps integers.
+    pub(crate) fn clamp(&mut self, low: i32, high: i32) {
+        let clamp = |x: i32| x.clamp(low, high);
+        match self {
+            Buffer::F32(_) => {}
+            Buffer::I16(v) => v.iter_mut().for_each(|x| *x = clamp((*x).into()) as i16),
+            Buffer::I8(v) => v.iter_mut().for_each(|x| *x = clamp((*x).into()) as i8),
+        }
+    }
+
     pub(crate) fn view(&self) -> View<'_> {
         match self {
             Buffer::F32(v) => View::F32(v),

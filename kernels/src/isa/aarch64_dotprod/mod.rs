@@ -1,7 +1,7 @@
 //! AArch64 with dot products: `sdot` adds four products of bytes to each of four
 //! i32, which is as fast as looking 16 sums up. Everything but bytes is NEON's.
 
-use super::aarch64_neon::{F32, I16, Neon};
+use super::aarch64_neon::{F32, FloatPairs, I16, Neon, WordPairs};
 use super::product::Tiles;
 use super::v128::pairs::{SIGNED, line_pairs};
 use super::v128::panel::Bytes;
@@ -51,7 +51,7 @@ pub(crate) enum I8 {}
 
 tile!("neon,dotprod", Neon, I8: i8 => i8, 6, Bytes, add_integers::<Neon, Dot, 6, false>, {});
 
-line_pairs!("neon,dotprod", Neon, LinePairs, I8, Bytes, SIGNED);
+line_pairs!("neon,dotprod", Neon, BytePairs, I8, Bytes, SIGNED);
 
 /// The tiles that need no more than this.
 pub(crate) enum DotProducts {}
@@ -62,6 +62,8 @@ impl Tiles for DotProducts {
     type Bytes = I8;
     type DenseBytes = I8;
     type LookUp = I8;
-    type Pairs = LinePairs;
+    type FloatPairs = FloatPairs;
+    type WordPairs = WordPairs;
+    type BytePairs = BytePairs;
     type ByteRows = crate::product::matvec::Nothing<i8>;
 }

@@ -7,7 +7,7 @@
 //!     sums[r][o] (2 x 2 i32) += x[r] (2 x 8) * panel[step][o] (2 x 8), transposed
 //! ```
 
-use super::aarch64_neon::{F32, I16, Neon};
+use super::aarch64_neon::{F32, FloatPairs, I16, Neon, WordPairs};
 use super::product::Tiles;
 use super::v128::pairs::{SIGNED, line_pairs};
 use super::v128::panel::Eights;
@@ -115,7 +115,7 @@ pub(crate) enum I8 {}
 
 tile!("neon,i8mm", Neon, I8: i8 => i8, ROWS, Eights, add, {});
 
-line_pairs!("neon,i8mm", Neon, LinePairs, I8, Eights, SIGNED);
+line_pairs!("neon,i8mm", Neon, BytePairs, I8, Eights, SIGNED);
 
 /// The tiles that need no more than this.
 pub(crate) enum Matrices {}
@@ -126,6 +126,8 @@ impl Tiles for Matrices {
     type Bytes = I8;
     type DenseBytes = I8;
     type LookUp = I8;
-    type Pairs = LinePairs;
+    type FloatPairs = FloatPairs;
+    type WordPairs = WordPairs;
+    type BytePairs = BytePairs;
     type ByteRows = crate::product::matvec::Nothing<i8>;
 }

@@ -10,6 +10,7 @@ use super::v128::panel::{Bytes, Floats, Words};
 use super::v128::tile::{add_floats, add_integers, tile};
 use super::v128::{Integers, Registers, lookup::look_up, operations};
 use crate::Codec;
+use crate::product::winograd::by_tile::by_tile;
 use core::arch::aarch64::*;
 
 /// The instructions.
@@ -139,7 +140,9 @@ look_up!("neon", N12, Neon, 8, 6);
 pub(crate) enum SmallI8 {}
 
 tile!("neon", Neon, SmallI8: i8 => i8, 3, Bytes, add_integers::<Neon, Room<Narrow, 42>, 3, false>, {});
-line_pairs!("neon", Neon, LinePairs, SmallI8, Bytes, SIGNED);
+line_pairs!("neon", Neon, BytePairs, SmallI8, Bytes, SIGNED);
+by_tile!("neon", FloatPairs, F32, f32);
+by_tile!("neon", WordPairs, I16, i16);
 
 /// The tiles that need no more than this.
 pub(crate) enum Baseline {}
@@ -150,6 +153,8 @@ impl Tiles for Baseline {
     type Bytes = I8;
     type DenseBytes = WideI8;
     type LookUp = N12;
-    type Pairs = LinePairs;
+    type FloatPairs = FloatPairs;
+    type WordPairs = WordPairs;
+    type BytePairs = BytePairs;
     type ByteRows = crate::product::matvec::Nothing<i8>;
 }

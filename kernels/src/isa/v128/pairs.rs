@@ -7,8 +7,8 @@ use super::codes::Quads;
 use super::panel::Form;
 use super::{Integers, QUARTERS, Registers, fours};
 use crate::layout::BLOCK;
-use crate::product::tiled::{Chunk, Segments, Tile};
-use crate::product::winograd::{Kernels, LINES, PairTile, ROWS, Starts};
+use crate::product::tiled::Tile;
+use crate::product::winograd::{Kernels, LINES, Starts, by_tile};
 use core::marker::PhantomData;
 
 /// What is added to transformed lines so that they are signed bytes.
@@ -44,6 +44,7 @@ macro_rules! line_pairs {
 
         impl $crate::product::winograd::Pairs for $name {
             type Tile = $tile;
+            const ROWS: usize = <$tile as $crate::product::tiled::Tile>::ROWS;
             const MIN_CHANNELS: usize = 32;
 
             #[target_feature(enable = $features)]
@@ -73,7 +74,7 @@ macro_rules! line_pairs {
 
             unsafe fn sums(tile: &$crate::product::winograd::PairTile, sums: [*mut f32; 2]) {
                 // SAFETY: the caller's promises are the same.
-                unsafe { $crate::isa::v128::pairs::sums::<$tile>(tile, sums) };
+                unsafe { $crate::product::winograd::by_tile::sums::<$tile, i32>(tile, sums) };
             }
         }
     };
@@ -92,30 +93,21 @@ pub(crate) unsafe fn transform<T: Tile>(
     to: [*mut u8; LINES],
     excess: [i16; LINES],
 ) {
-    /// Bytes at a time, of which channels are a multiple.
-    const STEP: usize = 16;
-    for at in (0..len).step_by(STEP) {
-        let d = lines.map(|line| {
-            let bytes = line.and_then(|line| line.get(at..)?.first_chunk::<STEP>());
-            bytes.map_or([0; STEP], |bytes| bytes.map(i16::from))
-        });
-        let mut v = [[0; STEP]; LINES];
-        for i in 0..STEP {
-            v[0][i] = d[0][i] - d[2][i] + excess[0];
-            v[1][i] = d[1][i] + d[2][i] + excess[1];
-            v[2][i] = d[2][i] - d[1][i] + excess[2];
-            v[3][i] = d[3][i] - d[1][i] + excess[3];
-        }
-        for (to, v) in to.into_iter().zip(v) {
-            // SAFETY: the caller's promise.
-            unsafe {
-                let to = to.add(at * T::UNIT);
-                if T::UNIT == 1 {
-                    to.cast::<[u8; STEP]>().write(v.map(|v| v as u8));
-                } else {
-                    to.cast::<[i16; STEP]>().write_unaligned(v);
-                }
-            }
+    let column = |d: [i8; LINES]| {
+        let d = d.map(i16::from);
+        [
+            d[0] - d[2] + excess[0],
+            d[1] + d[2] + excess[1],
+            d[2] - d[1] + excess[2],
+            d[3] - d[1] + excess[3],
+        ]
+    };
+    // SAFETY: the caller's promises; the tile has bytes or words.
+    unsafe {
+        if T::UNIT == 1 {
+            by_tile::transform(lines, len, to, |d| column(d).map(|v| v as u8));
+        } else {
+            by_tile::transform(lines, len, to, column);
         }
     }
 }
@@ -192,76 +184,5 @@ pub(crate) unsafe fn decode<V: Registers, P: Form>(
         let e2 = excess[2] * (g0 - g1 + g2);
         starts[0][o] = -(e1 + e0 + e3);
         starts[1][o] = -(e2 + e0 - e3);
-    }
-}
-
-/// [`Pairs::sums`](crate::product::winograd::Pairs::sums).
-///
-/// # Safety
-///
-/// As for that.
-#[inline(always)]
-pub(crate) unsafe fn sums<T: Tile>(tile: &PairTile, [upper, lower]: [*mut f32; 2]) {
-    /// Rows of any tile at most.
-    const MOST: usize = 6;
-    const { assert!(T::BLOCKS == 1 && T::ROWS <= MOST && ROWS <= MOST) };
-    for from in (0..tile.rows).step_by(T::ROWS) {
-        let rows = T::ROWS.min(tile.rows - from);
-        let places: [_; MOST] = core::array::from_fn(|r| tile.places[from + r.min(rows - 1)]);
-        let add = |line: usize, part: usize, sums: *mut [i32; BLOCK]| {
-            let offset = line * tile.line;
-            let chunk = Chunk {
-                segments: Segments {
-                    pointers: places.as_ptr(),
-                    offsets: &offset,
-                    count: 1,
-                    offset: 0,
-                    len: tile.len,
-                    rows,
-                },
-                panels: tile
-                    .panels
-                    .wrapping_add(part * tile.stride / LINES)
-                    .cast_mut(),
-                stride: tile.stride,
-                packed: core::ptr::null(),
-                packed_stride: 0,
-                blocks: 1,
-                starts: core::ptr::null_mut(),
-                row_sums: core::ptr::null(),
-                sums: sums.cast(),
-                first: false,
-                last: false,
-            };
-            // SAFETY: the caller's promises; sums wait there.
-            unsafe { T::add(&chunk) };
-        };
-        // SAFETY: the caller's promises: room for each row's sums, to the end.
-        unsafe {
-            let [upper, lower] = [upper, lower].map(|s| s.cast::<[i32; BLOCK]>().add(from));
-            let [m1, m2] = *tile.starts;
-            for r in 0..rows {
-                lower.add(r).write(m1);
-                upper.add(r).write(m2);
-            }
-            add(1, 0, lower);
-            add(2, 1, upper);
-            for r in 0..rows {
-                let (upper, lower) = (&mut *upper.add(r), &mut *lower.add(r));
-                for (upper, lower) in upper.iter_mut().zip(lower) {
-                    let (m1, m2) = (*lower, *upper);
-                    (*upper, *lower) = (m1.wrapping_add(m2), m1.wrapping_sub(m2));
-                }
-            }
-            add(0, 2, upper);
-            add(3, 3, lower);
-            for sums in [upper, lower] {
-                for r in 0..rows {
-                    let row = sums.add(r);
-                    let halves = row.read().map(|sum| (sum >> 1) as f32);
-                    row.cast::<[f32; BLOCK]>().write(halves);
-                }
-            }
-        }
     }
 }

@@ -11,6 +11,7 @@ use super::v128::panel::{Floats, Pairs};
 use super::v128::tile::{add_floats, add_integers, tile};
 use super::v128::{Integers, Registers, lookup::look_up, operations};
 use crate::Codec;
+use crate::product::winograd::by_tile::by_tile;
 use core::arch::wasm32::*;
 
 /// Rows of a tile: on x86-64 engines have 16 registers, of which these sums take
@@ -128,7 +129,9 @@ tile!(
     "simd128", Simd128, SmallI8: i8 => i16, ROWS,
     Pairs, add_integers::<Simd128, Room<Narrow, 42>, ROWS, false>, {}
 );
-line_pairs!("simd128", Simd128, LinePairs, SmallI8, Pairs, SIGNED);
+line_pairs!("simd128", Simd128, BytePairs, SmallI8, Pairs, SIGNED);
+by_tile!("simd128", FloatPairs, F32, f32);
+by_tile!("simd128", WordPairs, I16, i16);
 
 /// The tiles.
 pub(crate) enum All {}
@@ -139,6 +142,8 @@ impl Tiles for All {
     type Bytes = I8;
     type DenseBytes = WideI8;
     type LookUp = N12;
-    type Pairs = LinePairs;
+    type FloatPairs = FloatPairs;
+    type WordPairs = WordPairs;
+    type BytePairs = BytePairs;
     type ByteRows = crate::product::matvec::Nothing<i8>;
 }

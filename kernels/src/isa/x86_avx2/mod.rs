@@ -2,7 +2,7 @@
 
 use super::product::Tiles;
 use lookup::N12;
-use pairs::BytePairs;
+use pairs::{BytePairs, FloatPairs, WordPairs};
 use tile::{F32, I8, I16, WideI8};
 
 mod bytes;
@@ -23,6 +23,8 @@ impl Tiles for Avx2 {
     type Bytes = I8;
     type DenseBytes = WideI8;
     type LookUp = N12;
-    type Pairs = BytePairs;
+    type FloatPairs = FloatPairs;
+    type WordPairs = WordPairs;
+    type BytePairs = BytePairs;
     type ByteRows = matvec::Bytes;
 }

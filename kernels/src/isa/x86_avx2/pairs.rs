@@ -11,10 +11,13 @@
 //!
 //! What is inlined into a function that has the features has none itself.
 
-use super::tile::{I8, load_group};
+use super::tile::{F32, I8, I16, load_group};
 use crate::Codec;
 use crate::layout::{BLOCK, PANEL_BYTES, t2};
-use crate::product::winograd::{Kernels, LINES, PairTile, Pairs, QUAD, ROWS, Starts, by_quads};
+use crate::product::winograd::by_tile::by_tile;
+use crate::product::winograd::{
+    Kernels, LINES, PairTile, Pairs, QUAD, Starts, decode_taps, tap_channels,
+};
 use core::arch::x86_64::*;
 use core::ops::Range;
 
@@ -23,14 +26,21 @@ const NARROW: usize = 10;
 /// Bytes of a register.
 const BYTES: usize = 32;
 
+/// Places of a tile.
+pub(crate) const ROWS: usize = 6;
+
 /// A tile's sums.
 type Sums<const R: usize> = [[__m256i; 2]; R];
+
+by_tile!("avx2,fma", FloatPairs, F32, f32);
+by_tile!("avx2,fma", WordPairs, I16, i16);
 
 /// u8 activations and i8 weights.
 pub(crate) enum BytePairs {}
 
 impl Pairs for BytePairs {
     type Tile = I8;
+    const ROWS: usize = ROWS;
 
     #[target_feature(enable = "avx2")]
     unsafe fn transform(lines: [Option<&[i8]>; LINES], len: usize, to: [*mut u8; LINES]) {
@@ -64,12 +74,15 @@ impl Pairs for BytePairs {
         if codec != Codec::T2 {
             let (part, column) = (3 * channels / 4 * QUAD, channels / 4 * QUAD);
             // SAFETY: the caller's promises.
-            return unsafe {
-                by_quads::<I8>(kernels, quads, |first, count| {
-                    let to = panel.wrapping_add(first / 4 * QUAD);
-                    weights(quads, count / 4, to, part, column, starts);
-                })
-            };
+            unsafe {
+                for channels in tap_channels::<BytePairs>(kernels) {
+                    let to = panel.wrapping_add(channels.start / 4 * QUAD);
+                    let count = channels.len() / 4;
+                    decode_taps::<BytePairs>(kernels, channels, quads);
+                    weights(quads, count, to, part, column, starts);
+                }
+            }
+            return;
         }
         let tap = channels / t2::PANEL_K * PANEL_BYTES;
         let part = 3 * 4 * tap;

@@ -44,6 +44,7 @@ impl Tile for N12 {
     const GROUP: usize = BYTES;
     const UNIT: usize = BYTES / STEP;
     const DIRECT: bool = false;
+    const INTEGERS: bool = true;
     const TABLES: bool = true;
     const PANELS: usize = 72 << 10;
     const STRIP: usize = 512;

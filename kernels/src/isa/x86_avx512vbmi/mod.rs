@@ -2,7 +2,7 @@
 //! time. What it has no better way for is AVX-512 VNNI's.
 
 use super::product::Tiles;
-use super::x86_avx512vnni::{BytePairs, ByteRows, F32, I8, I16};
+use super::x86_avx512vnni::{BytePairs, ByteRows, F32, FloatPairs, I8, I16, WordPairs};
 use lookup::N12;
 
 mod lookup;
@@ -16,6 +16,8 @@ impl Tiles for Avx512Vbmi {
     type Bytes = I8;
     type DenseBytes = I8;
     type LookUp = N12;
-    type Pairs = BytePairs;
+    type FloatPairs = FloatPairs;
+    type WordPairs = WordPairs;
+    type BytePairs = BytePairs;
     type ByteRows = ByteRows;
 }

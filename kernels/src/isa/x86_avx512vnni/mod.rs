@@ -4,7 +4,7 @@
 use super::product::Tiles;
 pub(crate) use matvec::Bytes as ByteRows;
 pub(crate) use multiply::{load, wait, waiting};
-pub(crate) use pairs::BytePairs;
+pub(crate) use pairs::{BytePairs, FloatPairs, WordPairs};
 pub(crate) use strip::{Sums, finish, strip};
 pub(crate) use tile::{BLOCKS, F32, I8, I16, Outputs};
 
@@ -25,6 +25,8 @@ impl Tiles for Avx512Vnni {
     type DenseBytes = I8;
     // Multiplying 64 codes at once is faster than AVX2's look-up.
     type LookUp = I8;
-    type Pairs = BytePairs;
+    type FloatPairs = FloatPairs;
+    type WordPairs = WordPairs;
+    type BytePairs = BytePairs;
     type ByteRows = matvec::Bytes;
 }

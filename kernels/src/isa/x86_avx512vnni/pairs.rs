@@ -6,20 +6,30 @@
 
 use super::multiply::load;
 use super::panel::{Bytes, Form, tally, tally_t2};
-use super::tile::{BLOCKS, BYTES, I8};
+use super::tile::{BLOCKS, BYTES, F32, I8, I16};
 use crate::Codec;
 use crate::layout::{BLOCK, t2};
-use crate::product::winograd::{Kernels, LINES, PairTile, Pairs, QUAD, ROWS, Starts, by_quads};
+use crate::product::winograd::by_tile::by_tile;
+use crate::product::winograd::{
+    Kernels, LINES, PairTile, Pairs, QUAD, Starts, decode_taps, tap_channels,
+};
 use core::arch::x86_64::*;
+
+/// Places of a tile.
+const ROWS: usize = 6;
 
 /// A tile's sums.
 type Sums<const R: usize, const B: usize> = [[__m512i; B]; R];
+
+by_tile!("avx512f,avx512bw,avx512vl,avx512vnni", FloatPairs, F32, f32);
+by_tile!("avx512f,avx512bw,avx512vl,avx512vnni", WordPairs, I16, i16);
 
 /// u8 activations and i8 weights, 64 products at a time.
 pub(crate) enum BytePairs {}
 
 impl Pairs for BytePairs {
     type Tile = I8;
+    const ROWS: usize = ROWS;
     // Sums of 6 places by one block are too few to hide how long products take.
     const MIN_BLOCKS: usize = 2;
 
@@ -64,12 +74,15 @@ impl Pairs for BytePairs {
         if codec != Codec::T2 {
             let (part, column) = (3 * channels / 4 * QUAD, channels / 4 * QUAD);
             // SAFETY: the caller's promises.
-            return unsafe {
-                by_quads::<I8>(kernels, quads, |first, count| {
-                    let to = panel.wrapping_add(first / 4 * QUAD);
-                    weights(quads, count / 4, to, part, column, starts);
-                })
-            };
+            unsafe {
+                for channels in tap_channels::<BytePairs>(kernels) {
+                    let to = panel.wrapping_add(channels.start / 4 * QUAD);
+                    let count = channels.len() / 4;
+                    decode_taps::<BytePairs>(kernels, channels, quads);
+                    weights(quads, count, to, part, column, starts);
+                }
+            }
+            return;
         }
         let tap = channels / t2::PANEL_K * BYTES;
         let part = 3 * 4 * tap;

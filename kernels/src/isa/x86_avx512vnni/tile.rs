@@ -196,6 +196,8 @@ tile!(F32: f32, 1, Floats, true, 288, {
 });
 
 tile!(I16: i16, 2, Words, true, 144, {
+    const INTEGERS: bool = true;
+
     #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
     unsafe fn finish(columns: &Outputs<'_>, rows: Range<usize>, sums: *mut f32, _: usize) {
         // SAFETY: the caller's promises; a row of sums has BLOCKS blocks.
@@ -210,6 +212,7 @@ tile!(I16: i16, 2, Words, true, 144, {
 
 tile!(I8: i8, 4, Bytes, false, 288, {
     const ZERO: u8 = 128;
+    const INTEGERS: bool = true;
 
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
     unsafe fn strip(chunk: &Chunk, columns: &Outputs<'_>, rows: Range<usize>) -> bool {

@@ -3,8 +3,9 @@
 
 use super::product::Tiles;
 use super::x86_avx2::lookup::N12;
+use super::x86_avx2::pairs::FloatPairs;
 use super::x86_avx2::tile::F32;
-use pairs::BytePairs;
+use pairs::{BytePairs, WordPairs};
 use tile::{I8, I16, WideI8};
 
 mod matvec;
@@ -21,6 +22,8 @@ impl Tiles for AvxVnni {
     type DenseBytes = WideI8;
     // Adding what was looked up takes fewer instructions than multiplying.
     type LookUp = N12;
-    type Pairs = BytePairs;
+    type FloatPairs = FloatPairs;
+    type WordPairs = WordPairs;
+    type BytePairs = BytePairs;
     type ByteRows = matvec::Bytes;
 }

@@ -1,16 +1,20 @@
 //! Two lines of a 3x3 convolution at a time: AVX2's, with products that are added in i32.
 
-use super::tile::I8;
-use crate::isa::x86_avx2::pairs::{self as avx2, Add, all};
+use super::tile::{I8, I16};
+use crate::isa::x86_avx2::pairs::{self as avx2, Add, ROWS, all};
 use crate::isa::x86_avx2::tile::load_group;
+use crate::product::winograd::by_tile::by_tile;
 use crate::product::winograd::{Kernels, LINES, PairTile, Pairs, QUAD, Starts};
 use core::arch::x86_64::*;
+
+by_tile!("avx2,fma,avxvnni", WordPairs, I16, i16);
 
 /// u8 activations and i8 weights, 32 products at a time.
 pub(crate) enum BytePairs {}
 
 impl Pairs for BytePairs {
     type Tile = I8;
+    const ROWS: usize = ROWS;
 
     unsafe fn transform(lines: [Option<&[i8]>; LINES], len: usize, to: [*mut u8; LINES]) {
         // SAFETY: the caller's promises are the same.

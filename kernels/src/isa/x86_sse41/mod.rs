@@ -11,6 +11,7 @@ use super::v128::tile::{add_floats, add_integers, tile};
 use super::v128::{Integers, Registers, lookup::look_up, operations};
 use crate::Codec;
 use crate::product::tiled::Segments;
+use crate::product::winograd::by_tile::by_tile;
 use core::arch::x86_64::*;
 
 /// Rows of a tile: the sums of two take 8 of 16 registers. With three, something
@@ -151,7 +152,9 @@ impl Integers<Sse41> for NarrowPairs {
 pub(crate) enum PairBytes {}
 
 tile!("sse4.1,ssse3", Sse41, PairBytes: i8 => i8, ROWS, Bytes, add_integers::<Sse41, NarrowPairs, ROWS, false>, {});
-line_pairs!("sse4.1,ssse3", Sse41, LinePairs, PairBytes, Bytes, UNSIGNED);
+line_pairs!("sse4.1,ssse3", Sse41, BytePairs, PairBytes, Bytes, UNSIGNED);
+by_tile!("sse4.1,ssse3", FloatPairs, F32, f32);
+by_tile!("sse4.1,ssse3", WordPairs, I16, i16);
 
 /// The tiles.
 pub(crate) enum All {}
@@ -162,6 +165,8 @@ impl Tiles for All {
     type Bytes = I8;
     type DenseBytes = WideI8;
     type LookUp = N12;
-    type Pairs = LinePairs;
+    type FloatPairs = FloatPairs;
+    type WordPairs = WordPairs;
+    type BytePairs = BytePairs;
     type ByteRows = crate::product::matvec::Nothing<i8>;
 }

@@ -27,6 +27,8 @@ pub(crate) trait Tile {
     const UNIT: usize;
     /// Whether segments may point to the input itself.
     const DIRECT: bool;
+    /// Whether [`finish`](Self::finish) takes i32.
+    const INTEGERS: bool = false;
     /// Whether activations become tables in which sums are looked up.
     const TABLES: bool = false;
     /// The byte of which an image's zeros consist.

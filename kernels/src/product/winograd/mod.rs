@@ -34,56 +34,67 @@
 
 use self::plan::Plan;
 use self::task::Task;
-#[cfg(target_arch = "x86_64")]
-use super::tiled::Part;
-use super::tiled::Tile;
+use super::tiled::{Part, Tile};
 use super::{Problem, Rows, Size};
 use crate::layout::BLOCK;
 use crate::par::each_piece;
 use crate::task_scratch::TaskScratch;
 use crate::{Codec, Ctx, Invalid, Matrix};
+use core::ops::Range;
 
+pub(crate) mod by_tile;
 mod plan;
 mod task;
 
 /// Lines of transformed input for a pair of lines of output.
 pub(crate) const LINES: usize = 4;
-/// Places of a tile at most.
-pub(crate) const ROWS: usize = 6;
+/// Places of any variant's tile at most.
+pub(crate) const ROWS: usize = 12;
 /// Bytes of a quad, four weights of 16 outputs.
 #[cfg(target_arch = "x86_64")]
 pub(crate) const QUAD: usize = 4 * BLOCK;
 
 /// What an instruction set does for these products.
 pub(crate) trait Pairs {
-    /// What finishes sums; transformed lines consist of its activations, and a strip's
-    /// take as many bytes as its image at most.
-    type Tile: Tile<X = i8>;
+    /// What finishes sums; transformed lines consist of its activations.
+    type Tile: Tile;
+    /// Bytes of a strip's transformed lines at most.
+    const IMAGE: usize = Self::Tile::IMAGE;
+    /// Places of a tile.
+    const ROWS: usize;
+    /// Whether sums can wait, so that panels need not have all channels at once: as much
+    /// of them is decoded as the tile likes.
+    const CHUNKS: bool = false;
+    /// Whether activations may be negative.
+    const NEGATIVE: bool = false;
+    /// Channels that [`decode`](Self::decode) decodes at a time.
+    const TAPS: usize = 64;
     /// Fewer blocks of outputs leave registers unused, and another way is better.
     const MIN_BLOCKS: usize = 1;
     /// With fewer channels, what comes around the products takes what these spare.
     const MIN_CHANNELS: usize = 16;
 
-    /// Transforms `len` bytes of four lines to as many of the tile's activations; lines
+    /// Transforms `len` elements of four lines to as many of the tile's activations; lines
     /// that are `None` are zeros.
     ///
     /// # Safety
     ///
     /// The CPU has what the variant needs; `len` is a multiple of 16, the lines have that
-    /// many bytes, and there is room for as many activations.
-    unsafe fn transform(lines: [Option<&[i8]>; LINES], len: usize, to: [*mut u8; LINES]);
+    /// many elements, and there is room for as many activations.
+    unsafe fn transform(lines: [Option<&[X<Self>]>; LINES], len: usize, to: [*mut u8; LINES]);
 
     /// Decodes and transforms the weights of a block, and tells what the sums of `m1` and
-    /// `m2` start with. `quads` is memory that [`by_quads`] needs.
+    /// `m2` start with on account of them. `taps` has room for the nine taps of
+    /// [`TAPS`](Self::TAPS) channels.
     ///
     /// # Safety
     ///
-    /// The CPU has what the variant needs; channels are a multiple of 16, and there is
-    /// room.
-    unsafe fn decode(kernels: &Kernels<'_>, quads: *mut u8, panel: *mut u8, starts: &mut Starts);
+    /// The CPU has what the variant needs; channels begin and end at multiples of 16, and
+    /// there is room.
+    unsafe fn decode(kernels: &Kernels<'_>, taps: *mut u8, panel: *mut u8, starts: &mut Starts);
 
-    /// The sums of both lines at some places, `[ROWS][BLOCKS * 16]` each, as the tile's
-    /// `finish` takes them.
+    /// Adds to the sums of both lines at some places, `[ROWS][BLOCKS * 16]` each, which are
+    /// after the last channels as the tile's `finish` takes them.
     ///
     /// # Safety
     ///
@@ -91,6 +102,9 @@ pub(crate) trait Pairs {
     /// room for all `ROWS`, whether the tile has them or not, aligned to 64 bytes.
     unsafe fn sums(tile: &PairTile, sums: [*mut f32; 2]);
 }
+
+/// The activations of a variant.
+pub(crate) type X<P> = <<P as Pairs>::Tile as Tile>::X;
 
 /// What a tile adds up.
 pub(crate) struct PairTile {
@@ -100,8 +114,17 @@ pub(crate) struct PairTile {
     pub(crate) line: usize,
     /// Places.
     pub(crate) rows: usize,
-    /// Activations of a line at a place.
+    /// Bytes from one column of the kernel to the next.
+    pub(crate) column: usize,
+    /// Activations of a line at a place: either all columns' together, or each one's
+    /// with others in between. Together without [`Pairs::CHUNKS`].
+    pub(crate) segments: usize,
     pub(crate) len: usize,
+    /// Whether these are the first channels, without sums that wait, and the last.
+    pub(crate) first: bool,
+    pub(crate) last: bool,
+    /// Room for sums unless these are the first channels.
+    pub(crate) spare: [*mut f32; 2],
     /// The first block's panel, and the bytes from one block's to the next's.
     pub(crate) panels: *const u8,
     pub(crate) stride: usize,
@@ -111,47 +134,49 @@ pub(crate) struct PairTile {
     pub(crate) starts: *const Starts,
 }
 
-/// The 3x3 kernels of a block.
-#[derive(Clone, Copy)]
+/// Some channels of the 3x3 kernels of a block; all without [`Pairs::CHUNKS`].
 pub(crate) struct Kernels<'a> {
     pub(crate) codec: Codec,
     pub(crate) matrix: &'a Matrix,
     pub(crate) block: &'a [u8],
+    pub(crate) channels: Range<usize>,
+    /// Bytes of each of a panel's four parts.
+    pub(crate) part: usize,
 }
 
 /// What the sums of `m1` and `m2` start with.
 pub(crate) type Starts = [[i32; BLOCK]; 2];
 
-/// Channels that [`by_quads`] decodes at a time.
-const CHANNELS: usize = 64;
+/// Which channels [`decode_taps`] decodes one after the other.
+pub(crate) fn tap_channels<P: Pairs>(kernels: &Kernels<'_>) -> impl Iterator<Item = Range<usize>> {
+    let Range { start, end } = kernels.channels;
+    (start..end)
+        .step_by(P::TAPS)
+        .map(move |first| first..end.min(first + P::TAPS))
+}
 
-/// Decodes some channels after others with the panels of a tile that are quads, and hands
-/// them to `put`: the first channel, how many, and all their quads tap by tap.
+/// Decodes some channels of all taps to a panel of the tile, tap by tap.
 ///
 /// # Safety
 ///
-/// As for [`Pairs::decode`]; `quads` has room for the taps of [`CHANNELS`].
-#[cfg(target_arch = "x86_64")]
-pub(crate) unsafe fn by_quads<T: Tile>(
+/// As for [`Pairs::decode`]; there are at most [`Pairs::TAPS`] channels.
+pub(crate) unsafe fn decode_taps<P: Pairs>(
     kernels: &Kernels<'_>,
-    quads: *mut u8,
-    mut put: impl FnMut(usize, usize),
+    channels: Range<usize>,
+    taps: *mut u8,
 ) {
     let Kernels {
         codec,
         matrix,
         block,
+        ..
     } = *kernels;
-    for first in (0..matrix.channels).step_by(CHANNELS) {
-        let last = matrix.channels.min(first + CHANNELS);
-        let part = Part {
-            taps: 0..9,
-            channels: first..last,
-        };
-        // SAFETY: the caller's promises; what sums start with is not asked here.
-        unsafe { T::decode(codec, matrix, block, &part, quads, &mut [0; BLOCK]) };
-        put(first, last - first);
-    }
+    let part = Part {
+        taps: 0..9,
+        channels,
+    };
+    // SAFETY: the caller's promises; what sums start with is not asked here.
+    unsafe { P::Tile::decode(codec, matrix, block, &part, taps, &mut [0; BLOCK]) };
 }
 
 /// Scratch bytes for this many threads; 0 where this is not the way.
@@ -170,9 +195,9 @@ pub(crate) fn scratch<P: Pairs, R: Rows>(size: &Size, rows: &R, threads: usize) 
 pub(crate) unsafe fn run<P: Pairs, R: Rows>(
     ctx: &mut Ctx<'_>,
     problem: &Problem<'_, R>,
-    x: &[i8],
+    x: &[X<P>],
 ) -> Result<bool, Invalid> {
-    if !problem.x_non_negative {
+    if !P::NEGATIVE && !problem.x_non_negative {
         return Ok(false);
     }
     let threads = ctx.threads();

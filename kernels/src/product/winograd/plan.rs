@@ -1,13 +1,13 @@
 //! How a convolution is cut into strips and pieces, and where the parts of a task's scratch
 //! begin.
 
-use super::{CHANNELS, LINES, Pairs, Starts};
+use super::{LINES, Pairs, Starts};
+use crate::Matrix;
 use crate::conv2d::Conv2dShape;
 use crate::layout::BLOCK;
 use crate::par::SCRATCH_ALIGN as ALIGN;
 use crate::product::tiled::Tile;
 use crate::product::{Rows, Size, Split, max_k};
-use crate::{DType, Matrix};
 use core::ops::Range;
 
 /// Fewer places, over all images, are not worth the weights' transformation.
@@ -26,13 +26,19 @@ pub(super) struct Plan {
     strip: usize,
     /// Blocks of a tile at most.
     blocks: usize,
-    /// Bytes of a transformed line, and of a block's panel.
+    /// Bytes of a transformed line, and of a place of one.
     pub(super) line: usize,
+    pub(super) place: usize,
+    /// Channels of a chunk at most, and bytes of a block's panel of one.
+    pub(super) chunk: usize,
     pub(super) panel: usize,
     /// Where these begin in scratch, behind the panels.
     pub(super) starts: usize,
-    pub(super) quads: usize,
+    pub(super) taps: usize,
+    pub(super) sums: usize,
     pub(super) image: usize,
+    /// Bytes of both lines' sums of a tile.
+    pub(super) tile_sums: usize,
     /// Bytes of a task's scratch.
     pub(super) task: usize,
 }
@@ -52,8 +58,7 @@ impl Plan {
         let shape = rows.shape(size.rows);
         let Matrix { taps, channels, .. } = size.matrix;
         let blocks = size.matrix.blocks();
-        let fits = size.x == DType::I8
-            && size.codec.is_ternary()
+        let fits = size.codec.is_ternary()
             && shape.kernel == [3, 3]
             && shape.stride == [1, 1]
             && shape.dilation == [1, 1]
@@ -70,9 +75,9 @@ impl Plan {
         let [height, width] = shape.output;
         let image_pairs = height.div_ceil(2);
         let places = shape.batch.checked_mul(image_pairs)?.checked_mul(width)?;
-        let line = width.checked_add(2)?.checked_mul(channels)?;
-        let line = line.checked_mul(P::Tile::UNIT)?;
-        let most = P::Tile::IMAGE / line.checked_mul(LINES)?;
+        let place = channels.checked_mul(P::Tile::UNIT)?;
+        let line = width.checked_add(2)?.checked_mul(place)?;
+        let most = P::IMAGE / line.checked_mul(LINES)?;
         if places < PLACES || most == 0 {
             return None;
         }
@@ -87,6 +92,25 @@ impl Plan {
             strip = strip.min((share.len() / width).div_ceil(STRIPS));
         }
 
+        // Bytes of a channel in a panel.
+        let of_channel = LINES * 3 * P::Tile::GROUP / P::Tile::STEP;
+        let blocks = blocks.min(P::Tile::BLOCKS);
+        let chunk = if P::CHUNKS {
+            let fitting = P::Tile::PANELS / (of_channel * blocks) / BLOCK * BLOCK;
+            // As many chunks as that takes, but of like size.
+            let chunks = channels.div_ceil(fitting.max(BLOCK));
+            channels.div_ceil(chunks).next_multiple_of(BLOCK)
+        } else {
+            channels
+        };
+        let tile_sums = 2 * P::ROWS * P::Tile::BLOCKS * BLOCK * size_of::<f32>();
+        // Those of a whole strip wait for the next chunk, and there are some to spare.
+        let waiting = if chunk < channels {
+            1 + (strip * width).div_ceil(P::ROWS)
+        } else {
+            1
+        };
+
         let mut plan = Plan {
             shape,
             split,
@@ -94,13 +118,16 @@ impl Plan {
             strip,
             blocks: P::Tile::BLOCKS,
             line,
-            panel: (LINES * 3 * channels / P::Tile::STEP).checked_mul(P::Tile::GROUP)?,
+            place,
+            chunk,
+            panel: chunk.checked_mul(of_channel)?,
             starts: 0,
-            quads: 0,
+            taps: 0,
+            sums: 0,
             image: 0,
+            tile_sums,
             task: 0,
         };
-        let blocks = blocks.min(plan.blocks);
         let mut part = |bytes: usize| {
             let start = plan.task;
             let end = start.checked_add(bytes)?;
@@ -109,7 +136,8 @@ impl Plan {
         };
         part(blocks.checked_mul(plan.panel)?)?;
         plan.starts = part(blocks * size_of::<Starts>())?;
-        plan.quads = part(9 * CHANNELS * BLOCK)?;
+        plan.taps = part(9 * P::TAPS * P::Tile::GROUP / P::Tile::STEP)?;
+        plan.sums = part(tile_sums.checked_mul(waiting)?)?;
         plan.image = part(strip * LINES * line)?;
         Some(plan)
     }

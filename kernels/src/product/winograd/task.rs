@@ -2,7 +2,7 @@
 //! multiplied and finished.
 
 use super::plan::{Piece, Plan};
-use super::{Kernels, LINES, PairTile, Pairs, ROWS, Starts};
+use super::{Kernels, LINES, PairTile, Pairs, ROWS, Starts, X};
 use crate::layout::BLOCK;
 use crate::par::Pieces;
 use crate::product::tiled::Tile;
@@ -10,18 +10,11 @@ use crate::product::{Problem, Rows};
 use core::marker::PhantomData;
 use core::ops::Range;
 
-/// The most blocks that a tile of any variant has.
-const BLOCKS: usize = 4;
-
-/// A line's sums of a tile: `[ROWS][blocks of a tile][16]`.
-#[repr(align(64))]
-struct Sums([f32; ROWS * BLOCKS * BLOCK]);
-
 /// A task, with its scratch laid out as the plan says.
-pub(super) struct Task<'a, P, R> {
+pub(super) struct Task<'a, P: Pairs, R> {
     problem: &'a Problem<'a, R>,
     plan: &'a Plan,
-    x: &'a [i8],
+    x: &'a [X<P>],
     scratch: *mut u8,
     pairs: PhantomData<P>,
 }
@@ -31,10 +24,10 @@ impl<'a, P: Pairs, R: Rows> Task<'a, P, R> {
     pub(super) fn new(
         problem: &'a Problem<'a, R>,
         plan: &'a Plan,
-        x: &'a [i8],
+        x: &'a [X<P>],
         scratch: &'a mut [u8],
     ) -> Self {
-        const { assert!(P::Tile::BLOCKS <= BLOCKS) };
+        const { assert!(P::ROWS <= ROWS) };
         Task {
             problem,
             plan,
@@ -53,8 +46,9 @@ impl<'a, P: Pairs, R: Rows> Task<'a, P, R> {
     ///
     /// The CPU has what `P` needs.
     pub(super) unsafe fn run(&self, pieces: &mut Pieces<'_>) {
-        // The strip and the panels that are there.
-        let (mut strip, mut decoded) = (0..0, 0..0);
+        // The strip that is there, and of what units and channels the panels are.
+        let (mut strip, mut decoded) = (0..0, (0..0, 0..0));
+        let channels = self.plan.shape.in_channels;
         for (share, piece) in pieces {
             let Piece { units, pairs } = self.plan.piece(share, piece);
             // SAFETY: the caller's promise; the piece is one of the plan's.
@@ -63,11 +57,15 @@ impl<'a, P: Pairs, R: Rows> Task<'a, P, R> {
                     self.transform(pairs.clone());
                     strip = pairs.clone();
                 }
-                if decoded != units {
-                    self.decode(units.clone());
-                    decoded = units.clone();
+                for first in (0..channels).step_by(self.plan.chunk) {
+                    let chunk = first..channels.min(first + self.plan.chunk);
+                    let wanted = (units.clone(), chunk.clone());
+                    if decoded != wanted {
+                        self.decode(&units, &chunk);
+                        decoded = wanted;
+                    }
+                    self.products(units.clone(), &pairs, chunk);
                 }
-                self.products(units, pairs);
             }
         }
     }
@@ -100,7 +98,7 @@ impl<'a, P: Pairs, R: Rows> Task<'a, P, R> {
                 });
                 to[line] = self.part::<u8>(plan.image + (i * LINES + line) * plan.line);
             }
-            let at = |place: usize| to.map(|to| to.wrapping_add(place * channels * P::Tile::UNIT));
+            let at = |place: usize| to.map(|to| to.wrapping_add(place * plan.place));
             // SAFETY: the caller's promise; the image has room for every line of a strip.
             unsafe {
                 P::transform([None; LINES], before * channels, at(0));
@@ -110,52 +108,69 @@ impl<'a, P: Pairs, R: Rows> Task<'a, P, R> {
         }
     }
 
-    /// Decodes and transforms the weights of a tile's blocks.
+    /// Decodes and transforms the weights of a tile's blocks for some channels.
     ///
     /// # Safety
     ///
-    /// As for [`run`](Self::run); there are at most as many units as a tile has blocks.
-    unsafe fn decode(&self, units: Range<usize>) {
+    /// As for [`run`](Self::run); there are at most as many units as a tile has blocks,
+    /// and as many channels as a chunk has.
+    unsafe fn decode(&self, units: &Range<usize>, channels: &Range<usize>) {
         let (plan, size) = (self.plan, &self.problem.size);
-        for (i, unit) in units.enumerate() {
+        for (i, unit) in units.clone().enumerate() {
             let kernels = Kernels {
                 codec: size.codec,
                 matrix: &size.matrix,
                 block: self.problem.block(unit),
+                channels: channels.clone(),
+                part: plan.panel / LINES,
             };
-            let (quads, panel) = (self.part(plan.quads), self.part(i * plan.panel));
+            let (taps, panel) = (self.part(plan.taps), self.part(i * plan.panel));
             // SAFETY: the caller's promise; there is room for each block, which nobody
             // else has.
             unsafe {
                 let starts = &mut *self.part::<Starts>(plan.starts).add(i);
-                P::decode(&kernels, quads, panel, starts);
+                P::decode(&kernels, taps, panel, starts);
             }
         }
     }
 
-    /// The products of a strip with a tile's blocks, and their epilogue.
+    /// The products of a strip's channels with a tile's blocks, and after the last ones
+    /// the epilogue.
     ///
     /// # Safety
     ///
-    /// As for [`run`](Self::run); the strip and the panels are there.
-    unsafe fn products(&self, units: Range<usize>, pairs: Range<usize>) {
+    /// As for [`run`](Self::run); the strip and the panels are there, and so are the sums
+    /// of the channels before.
+    unsafe fn products(&self, units: Range<usize>, pairs: &Range<usize>, channels: Range<usize>) {
         let plan = self.plan;
         let width = plan.shape.output[1];
-        let channels = plan.shape.in_channels;
+        let all = plan.shape.in_channels;
+        let single = channels == (0..all);
         let (first_output, _) = self.problem.outputs(units.start);
         let (last_output, outputs) = self.problem.outputs(units.end - 1);
         let outputs = first_output..last_output + outputs;
         // SAFETY: the caller's promise.
         let columns = unsafe { P::Tile::columns(&self.problem.finish, outputs) };
-        let mut sums = [const { Sums([0.0; ROWS * BLOCKS * BLOCK]) }; 2];
         let places = pairs.len() * width;
-        for first in (0..places).step_by(ROWS) {
-            let rows = ROWS.min(places - first);
+        for (tile, first) in (0..places).step_by(P::ROWS).enumerate() {
+            let sums = |tile: usize| {
+                let upper: *mut f32 = self.part(plan.sums + tile * plan.tile_sums);
+                [upper, upper.wrapping_add(P::ROWS * P::Tile::BLOCKS * BLOCK)]
+            };
+            let spare = sums(0);
+            let sums = sums(if single { 0 } else { 1 + tile });
+            let rows = P::ROWS.min(places - first);
             let mut tile = PairTile {
                 places: [core::ptr::null(); ROWS],
                 line: plan.line,
                 rows,
-                len: 3 * channels,
+                column: plan.place,
+                // Columns of all channels follow each other.
+                segments: if single { 1 } else { 3 },
+                len: if single { 3 * all } else { channels.len() },
+                first: channels.start == 0,
+                last: channels.end == all,
+                spare,
                 panels: self.part(0),
                 stride: plan.panel,
                 blocks: units.len(),
@@ -163,14 +178,16 @@ impl<'a, P: Pairs, R: Rows> Task<'a, P, R> {
             };
             for (r, place) in tile.places.iter_mut().enumerate() {
                 let at = first + r.min(rows - 1);
-                let at = at / width * LINES * plan.line + at % width * channels * P::Tile::UNIT;
-                *place = self.part(plan.image + at);
+                let at = at / width * LINES * plan.line + at % width * plan.place;
+                let channel = channels.start * P::Tile::UNIT;
+                *place = self.part(plan.image + at + channel);
             }
-            let [upper, lower] = &mut sums;
             // SAFETY: the caller's promises.
             unsafe {
-                P::sums(&tile, [upper.0.as_mut_ptr(), lower.0.as_mut_ptr()]);
-                self.finish(&columns, pairs.start * width + first, rows, &mut sums);
+                P::sums(&tile, sums);
+                if tile.last {
+                    self.finish(&columns, pairs.start * width + first, rows, sums);
+                }
             }
         }
     }
@@ -185,7 +202,7 @@ impl<'a, P: Pairs, R: Rows> Task<'a, P, R> {
         columns: &<P::Tile as Tile>::Columns<'_>,
         place: usize,
         places: usize,
-        sums: &mut [Sums; 2],
+        sums: [*mut f32; 2],
     ) {
         let plan = self.plan;
         let [height, width] = plan.shape.output;
@@ -194,15 +211,15 @@ impl<'a, P: Pairs, R: Rows> Task<'a, P, R> {
             let (pair, x) = ((place + done) / width, (place + done) % width);
             let (image, pair) = (pair / plan.image_pairs, pair % plan.image_pairs);
             let run = (width - x).min(places - done);
-            for (line, sums) in sums.iter_mut().enumerate() {
+            for (line, sums) in sums.into_iter().enumerate() {
                 let y = 2 * pair + line;
                 // The last pair of an image may have one line alone.
                 if y < height {
                     let row = (image * height + y) * width + x;
-                    let sums = &mut sums.0[done * P::Tile::BLOCKS * BLOCK..];
+                    let sums = sums.wrapping_add(done * P::Tile::BLOCKS * BLOCK);
                     let k = 9 * plan.shape.in_channels;
                     // SAFETY: the caller's promises: no other task has these outputs.
-                    unsafe { P::Tile::finish(columns, row..row + run, sums.as_mut_ptr(), k) };
+                    unsafe { P::Tile::finish(columns, row..row + run, sums, k) };
                 }
             }
             done += run;

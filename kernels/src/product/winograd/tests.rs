@@ -1,6 +1,6 @@
 use crate::conv2d::Conv2dShape;
 use crate::testing::{Buffer, Case, Family, OUTPUTS, Reversed, Rng, Threads};
-use crate::{Codec, DType, Serial};
+use crate::{Codec, DType, Serial, max_k};
 
 /// Input and output size, channels, outputs, padding, images: odd heights, one line,
 /// widths around a tile's, padding on one side, none and more than the kernel has, outputs
@@ -39,13 +39,19 @@ fn shape(&(input, output, channels, outputs, pad, batch): &Row) -> Conv2dShape {
     }
 }
 
-/// A random case whose activations are 0 to 127, and known to be.
-fn case(shape: Conv2dShape, codec: Codec, y: DType, rng: &mut Rng) -> Case {
-    let mut case = Case::random(Family::Conv2d, shape, DType::I8, codec, y, rng);
-    if let Buffer::I8(x) = &mut case.x {
-        x.iter_mut().for_each(|x| *x = (*x).max(-127).abs());
+/// The activations.
+const XS: [DType; 3] = [DType::F32, DType::I16, DType::I8];
+
+/// A random case whose activations, if they are integers, are not negative, and known to
+/// be.
+fn case(shape: Conv2dShape, x: DType, codec: Codec, y: DType, rng: &mut Rng) -> Case {
+    let mut case = Case::random(Family::Conv2d, shape, x, codec, y, rng);
+    if x != DType::F32 {
+        let qmax = if x == DType::I8 { 127 } else { 32767 };
+        case.x = Buffer::random(x, shape.input_len().unwrap(), rng);
+        case.x.clamp(0, qmax);
+        (case.x_qmax, case.x_non_negative) = (qmax, true);
     }
-    (case.x_qmax, case.x_non_negative) = (127, true);
     case
 }
 
@@ -54,8 +60,10 @@ fn two_lines_at_a_time_agree() {
     let mut rng = Rng::new(40);
     for row in ROWS {
         for codec in [Codec::T2, Codec::T5, Codec::N12, Codec::N34] {
-            let case = case(shape(row), codec, rng.pick(&OUTPUTS), &mut rng);
-            case.check(&Threads(1 + rng.below(3)));
+            for x in XS {
+                let case = case(shape(row), x, codec, rng.pick(&OUTPUTS), &mut rng);
+                case.check(&Threads(1 + rng.below(3)));
+            }
         }
     }
 }
@@ -65,36 +73,65 @@ fn two_lines_at_a_time_agree() {
 #[test]
 fn extremes_agree() {
     let mut rng = Rng::new(41);
+    let shape = shape(&([9, 9], [9, 9], 304, 40, [1, 1], 1));
     for codec in [Codec::T2, Codec::T5] {
         for byte in [0x00, 0xaa, 0xff] {
-            for [even, odd] in [[0, 0], [127, 127], [0, 127], [127, 0]] {
-                let shape = shape(&([9, 9], [9, 9], 304, 40, [1, 1], 1));
-                let mut case = case(shape, codec, DType::F32, &mut rng);
-                let matrix = case.family.matrix(&shape);
-                case.bytes.fill(byte);
-                codec
-                    .unpack_f32(&matrix, &case.bytes, &mut case.weights)
-                    .unwrap();
-                let line = |i: usize| i / (9 * 304);
-                let x = |i: usize| if line(i) / 2 % 2 == 0 { even } else { odd };
-                case.x = Buffer::I8((0..81 * 304).map(x).collect());
-                case.check(&Serial);
+            for large in [[false, false], [true, true], [false, true], [true, false]] {
+                for x in [DType::I16, DType::I8] {
+                    let mut case = case(shape, x, codec, DType::F32, &mut rng);
+                    let matrix = case.family.matrix(&shape);
+                    case.bytes.fill(byte);
+                    codec
+                        .unpack_f32(&matrix, &case.bytes, &mut case.weights)
+                        .unwrap();
+                    let is_large = |i: usize| large[i / (9 * 304) / 2 % 2];
+                    let value = |i: usize| if is_large(i) { case.x_qmax } else { 0 };
+                    let all = 0..81 * 304;
+                    case.x = match x {
+                        DType::I8 => Buffer::I8(all.map(|i| value(i) as i8).collect()),
+                        _ => Buffer::I16(all.map(|i| value(i) as i16).collect()),
+                    };
+                    case.check(&Serial);
+                }
             }
         }
+    }
+}
+
+/// Twice a sum still fits where sums are the largest there are: k is just within the
+/// limit.
+#[test]
+fn the_deepest_sums_agree() {
+    let mut rng = Rng::new(43);
+    let channels = max_k(DType::I16, Codec::T2) / 2 / 9 / 16 * 16;
+    let shape = shape(&([4, 8], [4, 8], channels, 16, [1, 1], 1));
+    for byte in [0x00, 0xaa] {
+        let mut case = case(shape, DType::I16, Codec::T2, DType::F32, &mut rng);
+        let matrix = case.family.matrix(&shape);
+        case.bytes.fill(byte);
+        Codec::T2
+            .unpack_f32(&matrix, &case.bytes, &mut case.weights)
+            .unwrap();
+        case.x = Buffer::I16([32767].repeat(32 * channels));
+        case.check(&Serial);
     }
 }
 
 #[test]
 fn threads_do_not_change_results() {
     let mut rng = Rng::new(42);
-    for row in ROWS {
-        let case = case(shape(row), Codec::T2, rng.pick(&OUTPUTS), &mut rng);
+    for (row, x) in ROWS.iter().flat_map(|row| XS.map(|x| (row, x))) {
+        let case = case(shape(row), x, Codec::T2, rng.pick(&OUTPUTS), &mut rng);
         for caps in case.family.caps() {
             let alone = case.run(caps, &Serial);
             for threads in [2, 3, 7] {
-                assert_eq!(case.run(caps, &Reversed(threads)), alone, "{caps}, {row:?}");
+                assert_eq!(
+                    case.run(caps, &Reversed(threads)),
+                    alone,
+                    "{caps}, {row:?} {x:?}"
+                );
             }
-            assert_eq!(case.run(caps, &Threads(2)), alone, "{caps}, {row:?}");
+            assert_eq!(case.run(caps, &Threads(2)), alone, "{caps}, {row:?} {x:?}");
         }
     }
 }
@@ -105,21 +142,27 @@ fn threads_do_not_change_results() {
 fn serves_three_by_three_kernels_of_trits() {
     use super::plan::Plan;
     use crate::conv2d::ImageRows;
-    use crate::isa::x86_avx2::pairs::BytePairs;
+    use crate::isa::x86_avx2::pairs::{BytePairs, FloatPairs, WordPairs};
     use crate::product::Size;
     let plan = |shape: &Conv2dShape, codec: Codec, x: DType| {
         let rows = ImageRows::new(shape).unwrap();
         let count = shape.output_rows().unwrap();
         let size = Size::new(shape.matrix(), count, x, codec).unwrap();
-        Plan::new::<BytePairs, _>(&size, &rows, 2)
+        match x {
+            DType::I8 => Plan::new::<BytePairs, _>(&size, &rows, 2),
+            DType::I16 => Plan::new::<WordPairs, _>(&size, &rows, 2),
+            _ => Plan::new::<FloatPairs, _>(&size, &rows, 2),
+        }
     };
     for row in ROWS {
-        assert!(plan(&shape(row), Codec::T2, DType::I8).is_some(), "{row:?}");
+        for x in XS {
+            assert!(plan(&shape(row), Codec::T2, x).is_some(), "{row:?} {x:?}");
+        }
     }
     let good = shape(&ROWS[1]);
     assert!(plan(&good, Codec::N12, DType::I8).is_some());
     assert!(plan(&good, Codec::I8, DType::I8).is_none());
-    assert!(plan(&good, Codec::T2, DType::I16).is_none());
+    assert!(plan(&good, Codec::F32, DType::F32).is_none());
     let bad = [
         Conv2dShape {
             stride: [2, 1],
