@@ -5,7 +5,7 @@
 //! added in 32 bits.
 
 use super::product::Tiles;
-use super::v128::pairs::{Room, SIGNED, line_pairs};
+use super::v128::pairs::{Room, SIGNED, decode, line_pairs};
 use super::v128::panel::{Bytes, Floats, Words};
 use super::v128::tile::{add_floats, add_integers, tile};
 use super::v128::{Integers, Registers, lookup::look_up, operations};
@@ -141,8 +141,8 @@ pub(crate) enum SmallI8 {}
 
 tile!("neon", Neon, SmallI8: i8 => i8, 3, Bytes, add_integers::<Neon, Room<Narrow, 42>, 3, false>, {});
 line_pairs!("neon", Neon, BytePairs, SmallI8, Bytes, SIGNED);
-by_tile!("neon", FloatPairs, F32, f32);
-by_tile!("neon", WordPairs, I16, i16);
+by_tile!("neon", FloatPairs, F32, f32, decode::<Neon, Floats>);
+by_tile!("neon", WordPairs, I16, i16, decode::<Neon, Words>);
 
 /// The tiles that need no more than this.
 pub(crate) enum Baseline {}

@@ -8,8 +8,9 @@ use super::panel::Form;
 use super::{Integers, QUARTERS, Registers, fours};
 use crate::layout::BLOCK;
 use crate::product::tiled::Tile;
-use crate::product::winograd::{Kernels, LINES, Starts, by_tile};
+use crate::product::winograd::{self, Kernels, LINES, Starts, by_tile};
 use core::marker::PhantomData;
+use core::ops::Range;
 
 /// What is added to transformed lines so that they are signed bytes.
 #[allow(dead_code, reason = "not every instruction set multiplies these")]
@@ -60,14 +61,18 @@ macro_rules! line_pairs {
             #[target_feature(enable = $features)]
             unsafe fn decode(
                 kernels: &$crate::product::winograd::Kernels<'_>,
-                _: *mut u8,
+                quads: *mut u8,
                 panel: *mut u8,
                 starts: &mut $crate::product::winograd::Starts,
             ) {
                 // SAFETY: the caller's promises are the same.
                 unsafe {
                     $crate::isa::v128::pairs::decode::<$registers, $panel>(
-                        kernels, panel, starts, $excess,
+                        kernels,
+                        quads,
+                        panel,
+                        starts,
+                        $excess.map(i32::from),
                     )
                 };
             }
@@ -120,29 +125,32 @@ pub(crate) unsafe fn transform<T: Tile>(
 #[inline(always)]
 pub(crate) unsafe fn decode<V: Registers, P: Form>(
     kernels: &Kernels<'_>,
+    _: *mut u8,
     panel: *mut u8,
     starts: &mut Starts,
-    excess: [i16; LINES],
+    excess: [i32; LINES],
 ) {
     /// How much more the codes of transformed weights are, which are at least -4.
     const MORE: u8 = 4;
     /// Codes of at most 3 that bytes have room for.
     const ROOM: usize = 64;
-    let Kernels { codec, block, .. } = *kernels;
-    let channels = kernels.matrix.channels;
-    let part = 3 * channels * BLOCK * size_of::<P::Weight>();
+    let Kernels {
+        codec, block, part, ..
+    } = *kernels;
+    let Range { start, end } = kernels.channels;
     let mut of_lines = [[0; BLOCK]; 3];
     // SAFETY: the caller's promises, to the end.
     unsafe {
         let [one, two, three] = [1, 2, 3].map(|n| fours::<V>([n; 4]));
         let mut quads = [(); 3].map(|_| Quads::<V>::new(codec, block));
         for x in 0..3 {
-            for from in (0..channels).step_by(4 * ROOM) {
+            for from in (start..end).step_by(4 * ROOM) {
                 let mut codes = [[fours::<V>([0; 4]); QUARTERS]; 3];
-                for channel in (from..channels.min(from + 4 * ROOM)).step_by(4) {
+                for channel in (from..end.min(from + 4 * ROOM)).step_by(4) {
                     let mut c = [[one; QUARTERS]; 3];
                     for y in 0..3 {
-                        c[y] = quads[y].get(((3 * y + x) * channels + channel) / 4);
+                        let tap = (3 * y + x) * kernels.matrix.channels;
+                        c[y] = quads[y].get((tap + channel) / 4);
                         for (sum, c) in codes[y].iter_mut().zip(c[y]) {
                             *sum = V::add_8(*sum, c);
                         }
@@ -158,7 +166,7 @@ pub(crate) unsafe fn decode<V: Registers, P: Form>(
                     }
                     for (p, u) in u.into_iter().enumerate() {
                         let to = panel.add(p * part).cast();
-                        P::store::<V>(to, x * channels + channel, u, MORE);
+                        P::store::<V>(to, x * (end - start) + channel - start, u, MORE);
                     }
                 }
                 for (sums, codes) in of_lines.iter_mut().zip(codes) {
@@ -174,15 +182,7 @@ pub(crate) unsafe fn decode<V: Registers, P: Form>(
         }
     }
     // Codes are trits plus one.
-    let count = 3 * channels as i32;
-    let excess = excess.map(i32::from);
-    for o in 0..BLOCK {
-        let [g0, g1, g2] = of_lines.map(|sums| sums[o] - count);
-        // What the excess of each line adds to the sums of both lines of output.
-        let (e0, e3) = (excess[0] * g0, excess[3] * g2);
-        let e1 = excess[1] * (g0 + g1 + g2);
-        let e2 = excess[2] * (g0 - g1 + g2);
-        starts[0][o] = -(e1 + e0 + e3);
-        starts[1][o] = -(e2 + e0 - e3);
-    }
+    let count = 3 * (end - start) as i32;
+    let of_lines = of_lines.map(|sums| sums.map(|sum| sum - count));
+    *starts = winograd::starts(of_lines, excess);
 }

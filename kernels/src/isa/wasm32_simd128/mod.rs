@@ -6,7 +6,7 @@
 //! 128` (2 for a code that is no trit), of which a 16-bit lane holds 127.
 
 use super::product::Tiles;
-use super::v128::pairs::{Room, SIGNED, line_pairs};
+use super::v128::pairs::{Room, SIGNED, decode, line_pairs};
 use super::v128::panel::{Floats, Pairs};
 use super::v128::tile::{add_floats, add_integers, tile};
 use super::v128::{Integers, Registers, lookup::look_up, operations};
@@ -130,8 +130,8 @@ tile!(
     Pairs, add_integers::<Simd128, Room<Narrow, 42>, ROWS, false>, {}
 );
 line_pairs!("simd128", Simd128, BytePairs, SmallI8, Pairs, SIGNED);
-by_tile!("simd128", FloatPairs, F32, f32);
-by_tile!("simd128", WordPairs, I16, i16);
+by_tile!("simd128", FloatPairs, F32, f32, decode::<Simd128, Floats>);
+by_tile!("simd128", WordPairs, I16, i16, decode::<Simd128, Pairs>);
 
 /// The tiles.
 pub(crate) enum All {}

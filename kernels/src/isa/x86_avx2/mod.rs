@@ -10,6 +10,7 @@ pub(crate) mod codes;
 pub(crate) mod lookup;
 pub(crate) mod matvec;
 pub(crate) mod nibbles;
+pub(crate) mod pair_panel;
 pub(crate) mod pairs;
 pub(crate) mod panel;
 pub(crate) mod tile;

@@ -11,13 +11,11 @@
 //!
 //! What is inlined into a function that has the features has none itself.
 
+use super::pair_panel::{Bytes, Floats, Words, decode};
 use super::tile::{F32, I8, I16, load_group};
-use crate::Codec;
-use crate::layout::{BLOCK, PANEL_BYTES, t2};
+use crate::layout::BLOCK;
 use crate::product::winograd::by_tile::by_tile;
-use crate::product::winograd::{
-    Kernels, LINES, PairTile, Pairs, QUAD, Starts, decode_taps, tap_channels,
-};
+use crate::product::winograd::{Kernels, LINES, PairTile, Pairs, QUAD, Starts};
 use core::arch::x86_64::*;
 use core::ops::Range;
 
@@ -25,6 +23,8 @@ use core::ops::Range;
 const NARROW: usize = 10;
 /// Bytes of a register.
 const BYTES: usize = 32;
+/// What is added to transformed lines so that they have no sign.
+const EXCESS: [i32; LINES] = [128, 0, 128, 128];
 
 /// Places of a tile.
 pub(crate) const ROWS: usize = 6;
@@ -32,8 +32,8 @@ pub(crate) const ROWS: usize = 6;
 /// A tile's sums.
 type Sums<const R: usize> = [[__m256i; 2]; R];
 
-by_tile!("avx2,fma", FloatPairs, F32, f32);
-by_tile!("avx2,fma", WordPairs, I16, i16);
+by_tile!("avx2,fma", FloatPairs, F32, f32, decode::<Floats>);
+by_tile!("avx2,fma", WordPairs, I16, i16, decode::<Words>);
 
 /// u8 activations and i8 weights.
 pub(crate) enum BytePairs {}
@@ -68,117 +68,14 @@ impl Pairs for BytePairs {
 
     #[target_feature(enable = "avx2")]
     unsafe fn decode(kernels: &Kernels<'_>, quads: *mut u8, panel: *mut u8, starts: &mut Starts) {
-        let Kernels { codec, block, .. } = *kernels;
-        let channels = kernels.matrix.channels;
-        *starts = [[0; BLOCK]; 2];
-        if codec != Codec::T2 {
-            let (part, column) = (3 * channels / 4 * QUAD, channels / 4 * QUAD);
-            // SAFETY: the caller's promises.
-            unsafe {
-                for channels in tap_channels::<BytePairs>(kernels) {
-                    let to = panel.wrapping_add(channels.start / 4 * QUAD);
-                    let count = channels.len() / 4;
-                    decode_taps::<BytePairs>(kernels, channels, quads);
-                    weights(quads, count, to, part, column, starts);
-                }
-            }
-            return;
-        }
-        let tap = channels / t2::PANEL_K * PANEL_BYTES;
-        let part = 3 * 4 * tap;
-        let nibble = _mm256_set1_epi8(15);
-        // Of the lower and the upper field of a nibble.
-        let lower = _mm256_set1_epi32(i32::from_le_bytes([-1i8 as u8, 0, 1, 2]));
-        let upper = _mm256_setr_epi32(
-            -1,
-            0,
-            0x0101_0101,
-            0x0202_0202,
-            -1,
-            0,
-            0x0101_0101,
-            0x0202_0202,
-        );
-        for half in 0..2 {
-            let mut less = [_mm256_setzero_si256(); 2];
-            let mut to = panel.wrapping_add(half * BYTES);
-            for x in 0..3 {
-                let taps = [0, 1, 2].map(|y| block[(3 * y + x) * tap..][..tap].as_ptr());
-                for at in (half * BYTES..tap).step_by(PANEL_BYTES) {
-                    // SAFETY: 64 bytes of each tap, and the caller promises room.
-                    unsafe {
-                        let mut nibbles = [[nibble; 3]; 2];
-                        for y in 0..3 {
-                            let bytes = _mm256_loadu_si256(taps[y].add(at).cast());
-                            nibbles[0][y] = _mm256_and_si256(bytes, nibble);
-                            let bytes = _mm256_srli_epi16::<4>(bytes);
-                            nibbles[1][y] = _mm256_and_si256(bytes, nibble);
-                        }
-                        let mut sums = [_mm256_setzero_si256(); 2];
-                        for i in 0..4 {
-                            let table = if i % 2 == 0 { lower } else { upper };
-                            let mut g = nibbles[i / 2];
-                            for g in &mut g {
-                                *g = _mm256_shuffle_epi8(table, *g);
-                            }
-                            let m = store_weights(to.add(i * QUAD), part, g);
-                            for (sum, m) in sums.iter_mut().zip(m) {
-                                *sum = _mm256_add_epi8(*sum, m);
-                            }
-                        }
-                        add_bytes(&mut less, sums);
-                    }
-                    to = to.wrapping_add(4 * QUAD);
-                }
-            }
-            // SAFETY: the CPU has AVX2.
-            unsafe { begin(starts, half, less) };
-        }
+        // SAFETY: the caller's promises are the same.
+        unsafe { decode::<Bytes>(kernels, quads, panel, starts, EXCESS) };
     }
 
     #[target_feature(enable = "avx2")]
     unsafe fn sums(tile: &PairTile, sums: [*mut f32; 2]) {
         // SAFETY: the caller's promises.
         unsafe { all::<BytePairs>(tile, sums) };
-    }
-}
-
-/// Transforms `count` quads of each of the kernel's nine taps, which are in `from` tap by
-/// tap. Those of column `x` go to `to + x * column` in each of the four parts of a panel,
-/// which are `part` bytes long.
-///
-/// # Safety
-///
-/// As for [`Pairs::decode`].
-#[target_feature(enable = "avx2")]
-unsafe fn weights(
-    from: *const u8,
-    count: usize,
-    to: *mut u8,
-    part: usize,
-    column: usize,
-    starts: &mut Starts,
-) {
-    let one = _mm256_set1_epi8(1);
-    for half in 0..2 {
-        let mut less = [_mm256_setzero_si256(); 2];
-        for x in 0..3 {
-            for i in 0..count {
-                let (i, half) = (i * QUAD, half * BYTES);
-                // SAFETY: the caller's promises.
-                unsafe {
-                    let mut g = [one; 3];
-                    for (y, g) in g.iter_mut().enumerate() {
-                        let quad = from.add((3 * y + x) * count * QUAD + i + half);
-                        *g = _mm256_sub_epi8(_mm256_loadu_si256(quad.cast()), one);
-                    }
-                    let m = store_weights(to.add(x * column + i + half), part, g);
-                    add_bytes(&mut less, m);
-                }
-            }
-        }
-        // SAFETY: the CPU has AVX2.
-        unsafe { begin(starts, half, less) };
     }
 }
 
@@ -212,66 +109,6 @@ unsafe fn transformed<const HALF: bool>(
             _mm256_xor_si256(_mm256_sub_epi8(d[2], d[1]), excess),
             _mm256_xor_si256(_mm256_sub_epi8(d[3], d[1]), excess),
         ]
-    }
-}
-
-/// Transforms a column of three weights, and stores the four that it makes `part` bytes
-/// apart. Tells what the excess of activations adds to m1 and m2, in terms of 128.
-///
-/// # Safety
-///
-/// The CPU has AVX2; there is room.
-#[inline(always)]
-unsafe fn store_weights(to: *mut u8, part: usize, [g0, g1, g2]: [__m256i; 3]) -> [__m256i; 2] {
-    // SAFETY: the caller's promises.
-    unsafe {
-        let outer = _mm256_add_epi8(g0, g2);
-        let twice = _mm256_add_epi8(g0, g0);
-        let u = [
-            _mm256_add_epi8(outer, g1),
-            _mm256_sub_epi8(outer, g1),
-            twice,
-            _mm256_add_epi8(g2, g2),
-        ];
-        for (p, u) in u.into_iter().enumerate() {
-            _mm256_storeu_si256(to.add(p * part).cast(), u);
-        }
-        [outer, _mm256_sub_epi8(twice, g1)]
-    }
-}
-
-/// Adds the four bytes of each lane to its sum.
-///
-/// # Safety
-///
-/// The CPU has AVX2.
-#[inline(always)]
-unsafe fn add_bytes(sums: &mut [__m256i; 2], bytes: [__m256i; 2]) {
-    for (sum, bytes) in sums.iter_mut().zip(bytes) {
-        // SAFETY: the caller's promise.
-        unsafe {
-            let pairs = _mm256_maddubs_epi16(_mm256_set1_epi8(1), bytes);
-            let lanes = _mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
-            *sum = _mm256_add_epi32(*sum, lanes);
-        }
-    }
-}
-
-/// Takes off the starts of half a block 128 times these sums.
-///
-/// # Safety
-///
-/// The CPU has AVX2.
-#[inline(always)]
-unsafe fn begin(starts: &mut Starts, half: usize, less: [__m256i; 2]) {
-    for (start, less) in starts.iter_mut().zip(less) {
-        let start = start[half * BLOCK / 2..].as_mut_ptr();
-        // SAFETY: 8 of 16.
-        unsafe {
-            let started = _mm256_loadu_si256(start.cast());
-            let less = _mm256_slli_epi32::<7>(less);
-            _mm256_storeu_si256(start.cast(), _mm256_sub_epi32(started, less));
-        }
     }
 }
 

@@ -5,24 +5,38 @@
 //! What is inlined into a function that has the features has none itself.
 
 use super::multiply::load;
-use super::panel::{Bytes, Form, tally, tally_t2};
+use super::panel::{Bytes, Floats, Form, Words, tally, tally_t2};
 use super::tile::{BLOCKS, BYTES, F32, I8, I16};
 use crate::Codec;
 use crate::layout::{BLOCK, t2};
 use crate::product::winograd::by_tile::by_tile;
 use crate::product::winograd::{
-    Kernels, LINES, PairTile, Pairs, QUAD, Starts, decode_taps, tap_channels,
+    self, Kernels, LINES, PairTile, Pairs, QUAD, Starts, decode_quads, steps,
 };
 use core::arch::x86_64::*;
 
+/// What is added to transformed lines so that they have no sign.
+const EXCESS: [i32; LINES] = [128, 0, 128, 128];
 /// Places of a tile.
 const ROWS: usize = 6;
 
 /// A tile's sums.
 type Sums<const R: usize, const B: usize> = [[__m512i; B]; R];
 
-by_tile!("avx512f,avx512bw,avx512vl,avx512vnni", FloatPairs, F32, f32);
-by_tile!("avx512f,avx512bw,avx512vl,avx512vnni", WordPairs, I16, i16);
+by_tile!(
+    "avx512f,avx512bw,avx512vl,avx512vnni",
+    FloatPairs,
+    F32,
+    f32,
+    decode::<Floats>
+);
+by_tile!(
+    "avx512f,avx512bw,avx512vl,avx512vnni",
+    WordPairs,
+    I16,
+    i16,
+    decode::<Words>
+);
 
 /// u8 activations and i8 weights, 64 products at a time.
 pub(crate) enum BytePairs {}
@@ -68,52 +82,8 @@ impl Pairs for BytePairs {
 
     #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
     unsafe fn decode(kernels: &Kernels<'_>, quads: *mut u8, panel: *mut u8, starts: &mut Starts) {
-        let Kernels { codec, block, .. } = *kernels;
-        let channels = kernels.matrix.channels;
-        *starts = [[0; BLOCK]; 2];
-        if codec != Codec::T2 {
-            let (part, column) = (3 * channels / 4 * QUAD, channels / 4 * QUAD);
-            // SAFETY: the caller's promises.
-            unsafe {
-                for channels in tap_channels::<BytePairs>(kernels) {
-                    let to = panel.wrapping_add(channels.start / 4 * QUAD);
-                    let count = channels.len() / 4;
-                    decode_taps::<BytePairs>(kernels, channels, quads);
-                    weights(quads, count, to, part, column, starts);
-                }
-            }
-            return;
-        }
-        let tap = channels / t2::PANEL_K * BYTES;
-        let part = 3 * 4 * tap;
-        let mut to = panel;
-        let mut sums = [_mm512_setzero_si512(); 3];
-        for x in 0..3 {
-            let taps = [0, 1, 2].map(|y| block[(3 * y + x) * tap..][..tap].as_ptr());
-            for at in (0..tap).step_by(BYTES) {
-                // SAFETY: 64 bytes of each tap, and the caller promises room.
-                unsafe {
-                    let mut packed = [_mm512_setzero_si512(); 3];
-                    for (y, packed) in packed.iter_mut().enumerate() {
-                        *packed = _mm512_loadu_si512(taps[y].add(at).cast());
-                        sums[y] = tally_t2(sums[y], *packed);
-                    }
-                    macro_rules! quads {
-                        ($($i:literal)*) => {$(
-                            let mut g = packed;
-                            for g in &mut g {
-                                *g = Bytes::of_t2(*g, $i);
-                            }
-                            store_weights(to.add($i * QUAD), part, g);
-                        )*};
-                    }
-                    // Not a loop, so that each quad has its own instructions.
-                    quads!(0 1 2 3);
-                }
-                to = to.wrapping_add(4 * QUAD);
-            }
-        }
-        begin(starts, sums);
+        // SAFETY: the caller's promises are the same.
+        unsafe { decode::<Bytes>(kernels, quads, panel, starts, EXCESS) };
     }
 
     #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
@@ -131,38 +101,80 @@ impl Pairs for BytePairs {
     }
 }
 
-/// Transforms `count` quads of each of the kernel's nine taps, which are in `from` tap by
-/// tap. Those of column `x` go to `to + x * column` in each of the four parts of a panel,
-/// which are `part` bytes long.
+/// [`Pairs::decode`], for an excess of transformed lines.
 ///
 /// # Safety
 ///
-/// As for [`Pairs::decode`].
+/// As for that.
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
-unsafe fn weights(
-    from: *const u8,
-    count: usize,
-    to: *mut u8,
-    part: usize,
-    column: usize,
+#[inline]
+unsafe fn decode<F: Form>(
+    kernels: &Kernels<'_>,
+    quads: *mut u8,
+    panel: *mut u8,
     starts: &mut Starts,
+    excess: [i32; LINES],
 ) {
+    let Kernels { block, part, .. } = *kernels;
     let mut sums = [_mm512_setzero_si512(); 3];
-    for x in 0..3 {
-        for i in 0..count {
+    if kernels.codec == Codec::T2 {
+        let tap = kernels.matrix.channels / t2::PANEL_K * BYTES;
+        let from = kernels.channels.start / t2::PANEL_K * BYTES;
+        let len = kernels.channels.len() / t2::PANEL_K * BYTES;
+        let mut to = panel;
+        for x in 0..3 {
+            let taps = [0, 1, 2].map(|y| block[(3 * y + x) * tap + from..][..len].as_ptr());
+            for at in (0..len).step_by(BYTES) {
+                // SAFETY: 64 bytes of each tap, and the caller promises room.
+                unsafe {
+                    let mut packed = [_mm512_setzero_si512(); 3];
+                    for (y, packed) in packed.iter_mut().enumerate() {
+                        *packed = _mm512_loadu_si512(taps[y].add(at).cast());
+                        sums[y] = tally_t2(sums[y], *packed);
+                    }
+                    macro_rules! quads {
+                        ($($i:literal)*) => {$(
+                            let mut g = packed;
+                            for g in &mut g {
+                                *g = Bytes::of_t2(*g, $i);
+                            }
+                            store_weights::<F>(to.add($i * F::QUAD), part, g);
+                        )*};
+                    }
+                    // Not a loop, so that each quad has its own instructions.
+                    quads!(0 1 2 3);
+                }
+                to = to.wrapping_add(4 * F::QUAD);
+            }
+        }
+    } else {
+        let column = kernels.channels.len() / 4 * F::QUAD;
+        for channels in steps(&kernels.channels) {
+            let count = channels.len() / 4;
+            let first = (channels.start - kernels.channels.start) / 4 * F::QUAD;
             // SAFETY: the caller's promises.
             unsafe {
-                let mut g = [_mm512_setzero_si512(); 3];
-                for (y, g) in g.iter_mut().enumerate() {
-                    let from = from.add(((3 * y + x) * count + i) * QUAD);
-                    *g = _mm512_loadu_si512(from.cast());
-                    sums[y] = tally(sums[y], *g);
+                decode_quads::<I8>(kernels, channels, quads);
+                for x in 0..3 {
+                    for i in 0..count {
+                        let mut g = [_mm512_setzero_si512(); 3];
+                        for (y, g) in g.iter_mut().enumerate() {
+                            let from = quads.add(((3 * y + x) * count + i) * QUAD);
+                            *g = _mm512_loadu_si512(from.cast());
+                            sums[y] = tally(sums[y], *g);
+                        }
+                        store_weights::<F>(panel.add(first + x * column + i * F::QUAD), part, g);
+                    }
                 }
-                store_weights(to.add(x * column + i * QUAD), part, g);
             }
         }
     }
-    begin(starts, sums);
+    let mut lanes = [[0i32; BLOCK]; 3];
+    for (lanes, sums) in lanes.iter_mut().zip(sums) {
+        // SAFETY: 16 of 32 bits.
+        unsafe { _mm512_storeu_si512(lanes.as_mut_ptr().cast(), sums) };
+    }
+    *starts = winograd::starts(lanes, excess);
 }
 
 /// Transforms a column of three quads, and stores the four that it makes `part` bytes
@@ -171,38 +183,19 @@ unsafe fn weights(
 /// # Safety
 ///
 /// The CPU has AVX-512 F and BW; there is room.
-#[inline(always)]
-unsafe fn store_weights(to: *mut u8, part: usize, [g0, g1, g2]: [__m512i; 3]) {
-    // SAFETY: the caller's promises.
-    unsafe {
-        let outer = _mm512_add_epi8(g0, g2);
-        let u = [
-            _mm512_add_epi8(outer, g1),
-            _mm512_sub_epi8(outer, g1),
-            _mm512_add_epi8(g0, g0),
-            _mm512_add_epi8(g2, g2),
-        ];
-        for (p, u) in u.into_iter().enumerate() {
-            _mm512_storeu_si512(to.add(p * part).cast(), u);
-        }
-    }
-}
-
-/// Takes off the starts of m1 and m2 what the excess of activations adds, by the sums of
-/// the weights of each of the kernel's lines.
-#[target_feature(enable = "avx512f")]
+#[target_feature(enable = "avx512f,avx512bw")]
 #[inline]
-fn begin(starts: &mut Starts, [g0, g1, g2]: [__m512i; 3]) {
-    let m1 = _mm512_add_epi32(g0, g2);
-    let m2 = _mm512_sub_epi32(_mm512_add_epi32(g0, g0), g1);
-    for (start, less) in starts.iter_mut().zip([m1, m2]) {
-        let less = _mm512_slli_epi32::<7>(less);
-        // SAFETY: 16 each.
-        unsafe {
-            let started = _mm512_loadu_si512(start.as_ptr().cast());
-            let started = _mm512_sub_epi32(started, less);
-            _mm512_storeu_si512(start.as_mut_ptr().cast(), started);
-        }
+unsafe fn store_weights<F: Form>(to: *mut u8, part: usize, [g0, g1, g2]: [__m512i; 3]) {
+    let outer = _mm512_add_epi8(g0, g2);
+    let u = [
+        _mm512_add_epi8(outer, g1),
+        _mm512_sub_epi8(outer, g1),
+        _mm512_add_epi8(g0, g0),
+        _mm512_add_epi8(g2, g2),
+    ];
+    for (p, u) in u.into_iter().enumerate() {
+        // SAFETY: the caller's promises.
+        unsafe { F::store(to.add(p * part), u, 4) };
     }
 }
 

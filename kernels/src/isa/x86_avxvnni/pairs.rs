@@ -1,13 +1,14 @@
 //! Two lines of a 3x3 convolution at a time: AVX2's, with products that are added in i32.
 
 use super::tile::{I8, I16};
+use crate::isa::x86_avx2::pair_panel::{Words, decode};
 use crate::isa::x86_avx2::pairs::{self as avx2, Add, ROWS, all};
 use crate::isa::x86_avx2::tile::load_group;
 use crate::product::winograd::by_tile::by_tile;
 use crate::product::winograd::{Kernels, LINES, PairTile, Pairs, QUAD, Starts};
 use core::arch::x86_64::*;
 
-by_tile!("avx2,fma,avxvnni", WordPairs, I16, i16);
+by_tile!("avx2,fma,avxvnni", WordPairs, I16, i16, decode::<Words>);
 
 /// u8 activations and i8 weights, 32 products at a time.
 pub(crate) enum BytePairs {}

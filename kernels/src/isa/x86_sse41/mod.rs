@@ -5,7 +5,7 @@
 //! the row's own sum is taken off at the end.
 
 use super::product::Tiles;
-use super::v128::pairs::{UNSIGNED, line_pairs};
+use super::v128::pairs::{UNSIGNED, decode, line_pairs};
 use super::v128::panel::{Bytes, Codes, Floats, Pairs};
 use super::v128::tile::{add_floats, add_integers, tile};
 use super::v128::{Integers, Registers, lookup::look_up, operations};
@@ -153,8 +153,14 @@ pub(crate) enum PairBytes {}
 
 tile!("sse4.1,ssse3", Sse41, PairBytes: i8 => i8, ROWS, Bytes, add_integers::<Sse41, NarrowPairs, ROWS, false>, {});
 line_pairs!("sse4.1,ssse3", Sse41, BytePairs, PairBytes, Bytes, UNSIGNED);
-by_tile!("sse4.1,ssse3", FloatPairs, F32, f32);
-by_tile!("sse4.1,ssse3", WordPairs, I16, i16);
+by_tile!(
+    "sse4.1,ssse3",
+    FloatPairs,
+    F32,
+    f32,
+    decode::<Sse41, Floats>
+);
+by_tile!("sse4.1,ssse3", WordPairs, I16, i16, decode::<Sse41, Pairs>);
 
 /// The tiles.
 pub(crate) enum All {}

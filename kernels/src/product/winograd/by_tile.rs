@@ -3,77 +3,50 @@
 //!
 //! Everything is inlined into functions that have the instruction set's features.
 
-use super::{Kernels, LINES, PairTile, Pairs, ROWS, Starts, decode_taps, tap_channels};
+use super::{LINES, PairTile};
 use crate::layout::BLOCK;
 use crate::product::tiled::{Chunk, Segments, Tile};
 
 /// Elements that are transformed at a time, of which channels are a multiple.
 const STEP: usize = 16;
-/// Columns of the kernel.
-const COLUMNS: usize = 3;
-
-/// Activations that are transformed to their own type, and so are weights.
-pub(crate) trait Element: Copy + Default + PartialEq {
+/// Activations that are transformed to their own type.
+pub(crate) trait Element: Copy + Default {
     /// What products add up to.
     type Sum: Sum;
-    /// What is added to `v1` so that it fits, if the element cannot be negative.
-    const EXCESS: Self;
+    /// What is added to transformed lines so that they fit, if activations cannot be
+    /// negative.
+    const EXCESS: [i32; LINES];
     /// Whether activations may be negative.
     const NEGATIVE: bool;
 
-    /// Transforms a column of input: `v0..v3`.
-    fn activations(d: [Self; LINES]) -> [Self; LINES];
-    /// Transforms a column of weights, in the order of a panel: `u1, u2, u0, u3`.
-    fn weights(g: [Self; 3]) -> [Self; LINES];
-    /// `self + other`.
-    fn plus(self, other: Self) -> Self;
+    /// Transforms a column of input.
+    fn transform(d: [Self; LINES]) -> [Self; LINES];
 }
 
 impl Element for i16 {
     type Sum = i32;
-    const EXCESS: i16 = i16::MIN;
+    const EXCESS: [i32; LINES] = [0, i16::MIN as i32, 0, 0];
     const NEGATIVE: bool = false;
 
     #[inline(always)]
-    fn activations(d: [i16; LINES]) -> [i16; LINES] {
+    fn transform(d: [i16; LINES]) -> [i16; LINES] {
         [
             d[0].wrapping_sub(d[2]),
-            d[1].wrapping_add(d[2]).wrapping_add(Self::EXCESS),
+            d[1].wrapping_add(d[2]).wrapping_add(i16::MIN),
             d[2].wrapping_sub(d[1]),
             d[3].wrapping_sub(d[1]),
         ]
-    }
-
-    #[inline(always)]
-    fn weights([g0, g1, g2]: [i16; 3]) -> [i16; LINES] {
-        // At most 2 each.
-        [g0 + g1 + g2, g0 - g1 + g2, g0 + g0, g2 + g2]
-    }
-
-    #[inline(always)]
-    fn plus(self, other: i16) -> i16 {
-        self.wrapping_add(other)
     }
 }
 
 impl Element for f32 {
     type Sum = f32;
-    const EXCESS: f32 = 0.0;
+    const EXCESS: [i32; LINES] = [0; LINES];
     const NEGATIVE: bool = true;
 
     #[inline(always)]
-    fn activations(d: [f32; LINES]) -> [f32; LINES] {
+    fn transform(d: [f32; LINES]) -> [f32; LINES] {
         [d[0] - d[2], d[1] + d[2], d[2] - d[1], d[3] - d[1]]
-    }
-
-    #[inline(always)]
-    fn weights([g0, g1, g2]: [f32; 3]) -> [f32; LINES] {
-        [g0 + g1 + g2, g0 - g1 + g2, g0 + g0, g2 + g2]
-    }
-
-    #[inline(always)]
-    fn plus(self, other: f32) -> f32 {
-        self + other
     }
 }
 
@@ -138,9 +111,10 @@ impl Sum for f32 {
     }
 }
 
-/// Makes [`Pairs`]: `by_tile!(FEATURES, NAME, TILE, ELEMENT)`, of that tile's products.
+/// Makes [`Pairs`](super::Pairs): `by_tile!(FEATURES, NAME, TILE, ELEMENT, DECODE)`, of that tile's
+/// products, and with a function that decodes weights for an excess.
 macro_rules! by_tile {
-    ($features:literal, $name:ident, $tile:ty, $element:ty) => {
+    ($features:literal, $name:ident, $tile:ty, $element:ty, $decode:path) => {
         /// Two lines of a 3x3 convolution at a time.
         pub(crate) enum $name {}
 
@@ -152,8 +126,6 @@ macro_rules! by_tile {
             const CHUNKS: bool = true;
             const NEGATIVE: bool =
                 <$element as $crate::product::winograd::by_tile::Element>::NEGATIVE;
-            // Their taps should not push much else out of a first-level cache.
-            const TAPS: usize = 32;
 
             #[target_feature(enable = $features)]
             unsafe fn transform(
@@ -163,19 +135,19 @@ macro_rules! by_tile {
             ) {
                 use $crate::product::winograd::by_tile::{Element, transform};
                 // SAFETY: the caller's promises are the same.
-                unsafe { transform(lines, len, to, <$element>::activations) };
+                unsafe { transform(lines, len, to, <$element>::transform) };
             }
 
             #[target_feature(enable = $features)]
             unsafe fn decode(
                 kernels: &$crate::product::winograd::Kernels<'_>,
-                taps: *mut u8,
+                quads: *mut u8,
                 panel: *mut u8,
                 starts: &mut $crate::product::winograd::Starts,
             ) {
-                use $crate::product::winograd::by_tile::decode;
+                use $crate::product::winograd::by_tile::Element;
                 // SAFETY: the caller's promises are the same.
-                unsafe { decode::<$name, $element>(kernels, taps, panel, starts) };
+                unsafe { $decode(kernels, quads, panel, starts, <$element>::EXCESS) };
             }
 
             #[target_feature(enable = $features)]
@@ -189,7 +161,7 @@ macro_rules! by_tile {
 }
 pub(crate) use by_tile;
 
-/// [`Pairs::transform`], with what transforms a column.
+/// [`Pairs::transform`](super::Pairs::transform), with what transforms a column.
 ///
 /// # Safety
 ///
@@ -227,114 +199,7 @@ pub(crate) unsafe fn transform<X: Copy + Default, V: Copy + Default>(
     }
 }
 
-/// [`Pairs::decode`].
-///
-/// # Safety
-///
-/// As for that; the tile's panels consist of such elements.
-#[inline(always)]
-pub(crate) unsafe fn decode<P: Pairs, E: Element>(
-    kernels: &Kernels<'_>,
-    taps: *mut u8,
-    panel: *mut u8,
-    starts: &mut Starts,
-) {
-    /// Elements of a group at most.
-    const GROUP: usize = 64;
-    let group = P::Tile::GROUP / size_of::<E>();
-    // Elements of a channel, of a column of the kernel, and of a part of the panel.
-    let channel = group / P::Tile::STEP;
-    let column = kernels.channels.len() * channel;
-    let part = kernels.part / size_of::<E>();
-    let (from, to) = (taps.cast::<E>(), panel.cast::<E>());
-    // Of all groups of m1.
-    let mut together = [E::default(); GROUP];
-    // SAFETY: the caller's promises, to the end.
-    unsafe {
-        for channels in tap_channels::<P>(kernels) {
-            decode_taps::<P>(kernels, channels.clone(), taps);
-            let to = to.add((channels.start - kernels.channels.start) * channel);
-            let count = channels.len() * channel;
-            for x in 0..COLUMNS {
-                let from = from.add(x * count);
-                for at in (0..count).step_by(STEP) {
-                    let g = [0, 1, 2].map(|y| from.add(3 * y * count + at));
-                    let g = g.map(|g| g.cast::<[E; STEP]>().read());
-                    let mut u = [[E::default(); STEP]; LINES];
-                    for j in 0..STEP {
-                        let column = E::weights([g[0][j], g[1][j], g[2][j]]);
-                        for (u, column) in u.iter_mut().zip(column) {
-                            u[j] = column;
-                        }
-                    }
-                    for (p, u) in u.into_iter().enumerate() {
-                        to.add(p * part + x * column + at)
-                            .cast::<[E; STEP]>()
-                            .write(u);
-                    }
-                    let together = &mut together[at % group..];
-                    for (sum, u) in together.iter_mut().zip(u[0]) {
-                        *sum = sum.plus(u);
-                    }
-                }
-            }
-        }
-        *starts = [[0; BLOCK]; 2];
-        if E::EXCESS == E::default() {
-            return;
-        }
-        // As many activations as meet a group, and what they make of all groups.
-        let excess = [E::EXCESS; GROUP];
-        let pointers = [excess.as_ptr().cast(); ROWS];
-        let mut sums = Waiting([0; ROWS * BLOCK * 4]);
-        P::Tile::add(&Chunk {
-            segments: Segments {
-                pointers: pointers.as_ptr(),
-                offsets: &0,
-                count: 1,
-                offset: 0,
-                len: P::Tile::STEP,
-                rows: 1,
-            },
-            panels: together.as_mut_ptr().cast(),
-            sums: sums.0.as_mut_ptr().cast(),
-            ..chunk()
-        });
-        for (start, sum) in starts[0].iter_mut().zip(sums.0) {
-            *start = sum.wrapping_neg();
-        }
-    }
-}
-
-/// Sums of one block's tile.
-#[repr(align(64))]
-struct Waiting([i32; ROWS * BLOCK * 4]);
-
-/// A chunk of one block without anything in it, to which sums that wait are added.
-fn chunk() -> Chunk {
-    Chunk {
-        segments: Segments {
-            pointers: core::ptr::null(),
-            offsets: core::ptr::null(),
-            count: 0,
-            offset: 0,
-            len: 0,
-            rows: 0,
-        },
-        panels: core::ptr::null_mut(),
-        stride: 0,
-        packed: core::ptr::null(),
-        packed_stride: 0,
-        blocks: 1,
-        starts: core::ptr::null_mut(),
-        row_sums: core::ptr::null(),
-        sums: core::ptr::null_mut(),
-        first: false,
-        last: false,
-    }
-}
-
-/// [`Pairs::sums`].
+/// [`Pairs::sums`](super::Pairs::sums).
 ///
 /// # Safety
 ///
@@ -359,7 +224,12 @@ pub(crate) unsafe fn sums<T: Tile, S: Sum>(tile: &PairTile, [upper, lower]: [*mu
                 stride: tile.stride,
                 blocks: tile.blocks,
                 sums: sums.cast(),
-                ..chunk()
+                packed: core::ptr::null(),
+                packed_stride: 0,
+                starts: core::ptr::null_mut(),
+                row_sums: core::ptr::null(),
+                first: false,
+                last: false,
             });
         }
     };

@@ -34,7 +34,9 @@
 
 use self::plan::Plan;
 use self::task::Task;
-use super::tiled::{Part, Tile};
+#[cfg(target_arch = "x86_64")]
+use super::tiled::Part;
+use super::tiled::Tile;
 use super::{Problem, Rows, Size};
 use crate::layout::BLOCK;
 use crate::par::each_piece;
@@ -67,8 +69,6 @@ pub(crate) trait Pairs {
     const CHUNKS: bool = false;
     /// Whether activations may be negative.
     const NEGATIVE: bool = false;
-    /// Channels that [`decode`](Self::decode) decodes at a time.
-    const TAPS: usize = 64;
     /// Fewer blocks of outputs leave registers unused, and another way is better.
     const MIN_BLOCKS: usize = 1;
     /// With fewer channels, what comes around the products takes what these spare.
@@ -84,14 +84,13 @@ pub(crate) trait Pairs {
     unsafe fn transform(lines: [Option<&[X<Self>]>; LINES], len: usize, to: [*mut u8; LINES]);
 
     /// Decodes and transforms the weights of a block, and tells what the sums of `m1` and
-    /// `m2` start with on account of them. `taps` has room for the nine taps of
-    /// [`TAPS`](Self::TAPS) channels.
+    /// `m2` start with on account of them. `quads` is memory that [`decode_quads`] needs.
     ///
     /// # Safety
     ///
     /// The CPU has what the variant needs; channels begin and end at multiples of 16, and
     /// there is room.
-    unsafe fn decode(kernels: &Kernels<'_>, taps: *mut u8, panel: *mut u8, starts: &mut Starts);
+    unsafe fn decode(kernels: &Kernels<'_>, quads: *mut u8, panel: *mut u8, starts: &mut Starts);
 
     /// Adds to the sums of both lines at some places, `[ROWS][BLOCKS * 16]` each, which are
     /// after the last channels as the tile's `finish` takes them.
@@ -147,23 +146,29 @@ pub(crate) struct Kernels<'a> {
 /// What the sums of `m1` and `m2` start with.
 pub(crate) type Starts = [[i32; BLOCK]; 2];
 
-/// Which channels [`decode_taps`] decodes one after the other.
-pub(crate) fn tap_channels<P: Pairs>(kernels: &Kernels<'_>) -> impl Iterator<Item = Range<usize>> {
-    let Range { start, end } = kernels.channels;
+/// Channels of a panel of quads.
+const CHANNELS: usize = 64;
+
+/// The channels whose taps are decoded to quads one after the other.
+#[cfg(target_arch = "x86_64")]
+pub(crate) fn steps(channels: &Range<usize>) -> impl Iterator<Item = Range<usize>> {
+    let Range { start, end } = *channels;
     (start..end)
-        .step_by(P::TAPS)
-        .map(move |first| first..end.min(first + P::TAPS))
+        .step_by(CHANNELS)
+        .map(move |first| first..end.min(first + CHANNELS))
 }
 
-/// Decodes some channels of all taps to a panel of the tile, tap by tap.
+/// Decodes all taps of some channels, one of the [`steps`], with the panels of a tile that
+/// are quads, tap by tap.
 ///
 /// # Safety
 ///
-/// As for [`Pairs::decode`]; there are at most [`Pairs::TAPS`] channels.
-pub(crate) unsafe fn decode_taps<P: Pairs>(
+/// As for [`Pairs::decode`].
+#[cfg(target_arch = "x86_64")]
+pub(crate) unsafe fn decode_quads<T: Tile>(
     kernels: &Kernels<'_>,
     channels: Range<usize>,
-    taps: *mut u8,
+    quads: *mut u8,
 ) {
     let Kernels {
         codec,
@@ -176,7 +181,25 @@ pub(crate) unsafe fn decode_taps<P: Pairs>(
         channels,
     };
     // SAFETY: the caller's promises; what sums start with is not asked here.
-    unsafe { P::Tile::decode(codec, matrix, block, &part, taps, &mut [0; BLOCK]) };
+    unsafe { T::decode(codec, matrix, block, &part, quads, &mut [0; BLOCK]) };
+}
+
+/// What sums start with, by the sums of the weights of each of the kernel's lines.
+#[inline(always)]
+pub(crate) fn starts([g0, g1, g2]: [[i32; BLOCK]; 3], excess: [i32; LINES]) -> Starts {
+    let mut starts = [[0; BLOCK]; 2];
+    for o in 0..BLOCK {
+        let outer = g0[o] + g2[o];
+        // What the excess of each line adds to the sums of both lines of output; sums wrap
+        // like any others.
+        let [e0, e1, e2, e3] = excess;
+        let (e0, e3) = (e0.wrapping_mul(g0[o]), e3.wrapping_mul(g2[o]));
+        let e1 = e1.wrapping_mul(outer + g1[o]);
+        let e2 = e2.wrapping_mul(outer - g1[o]);
+        starts[0][o] = (e1.wrapping_add(e0).wrapping_add(e3)).wrapping_neg();
+        starts[1][o] = (e2.wrapping_add(e0).wrapping_sub(e3)).wrapping_neg();
+    }
+    starts
 }
 
 /// Scratch bytes for this many threads; 0 where this is not the way.

@@ -1,7 +1,7 @@
 //! How a convolution is cut into strips and pieces, and where the parts of a task's scratch
 //! begin.
 
-use super::{LINES, Pairs, Starts};
+use super::{CHANNELS, LINES, Pairs, Starts};
 use crate::Matrix;
 use crate::conv2d::Conv2dShape;
 use crate::layout::BLOCK;
@@ -34,7 +34,7 @@ pub(super) struct Plan {
     pub(super) panel: usize,
     /// Where these begin in scratch, behind the panels.
     pub(super) starts: usize,
-    pub(super) taps: usize,
+    pub(super) quads: usize,
     pub(super) sums: usize,
     pub(super) image: usize,
     /// Bytes of both lines' sums of a tile.
@@ -122,7 +122,7 @@ impl Plan {
             chunk,
             panel: chunk.checked_mul(of_channel)?,
             starts: 0,
-            taps: 0,
+            quads: 0,
             sums: 0,
             image: 0,
             tile_sums,
@@ -136,7 +136,7 @@ impl Plan {
         };
         part(blocks.checked_mul(plan.panel)?)?;
         plan.starts = part(blocks * size_of::<Starts>())?;
-        plan.taps = part(9 * P::TAPS * P::Tile::GROUP / P::Tile::STEP)?;
+        plan.quads = part(9 * CHANNELS * BLOCK)?;
         plan.sums = part(tile_sums.checked_mul(waiting)?)?;
         plan.image = part(strip * LINES * line)?;
         Some(plan)

@@ -124,12 +124,12 @@ impl<'a, P: Pairs, R: Rows> Task<'a, P, R> {
                 channels: channels.clone(),
                 part: plan.panel / LINES,
             };
-            let (taps, panel) = (self.part(plan.taps), self.part(i * plan.panel));
+            let (quads, panel) = (self.part(plan.quads), self.part(i * plan.panel));
             // SAFETY: the caller's promise; there is room for each block, which nobody
             // else has.
             unsafe {
                 let starts = &mut *self.part::<Starts>(plan.starts).add(i);
-                P::decode(&kernels, taps, panel, starts);
+                P::decode(&kernels, quads, panel, starts);
             }
         }
     }
