@@ -287,9 +287,9 @@ fn print_profile(out: &mut impl Write, lines: &[Line], ceiling: &Ceiling) -> Res
     writeln!(
         out,
         "\nof limit: GMAC/s as a share of the fastest multiply loop above for these activations; n12 kernels that\n\
-         look sums up in tables, and 3x3 kernels of i8 behind a relu, multiply less and may exceed it. GB/s, of\n\
-         memory: matrix-vector products read each weight once; weights that stay in a cache may exceed the\n\
-         memory's rate."
+         look sums up in tables, and 3x3 kernels (of integers behind a relu, and of f32) multiply less and may\n\
+         exceed it. GB/s, of memory: matrix-vector products read each weight once; weights that stay in a cache\n\
+         may exceed the memory's rate."
     )?;
     Ok(())
 }

@@ -1,5 +1,6 @@
-//! 3x3 convolutions of bytes that are not negative, with two lines of output at a time
-//! from four products rather than six (Winograd's F(2, 3), down the image).
+//! 3x3 convolutions with ternary weights, of f32 or of integers that are not negative, with
+//! two lines of output at a time from four products rather than six (Winograd's F(2, 3),
+//! down the image).
 //!
 //! For lines `d[0..4]` of the input, weights `g[0..3]` of a column of the kernel, and two
 //! lines of output:
@@ -7,29 +8,36 @@
 //! ```text
 //! v = [d0 - d2, d1 + d2, d2 - d1, d3 - d1]
 //! u = [2 g0, g0 + g1 + g2, g0 - g1 + g2, 2 g2]
-//! m = v * u                                     products as of any other line, in i32
+//! m = v * u                                     products as of any other line, in i32 or f32
 //! 2 y = [m1 + m2 + m0, m1 - m2 + m3]
 //! ```
 //!
-//! What instructions multiply has a sign or has none, so they are given more: `e0..e3`,
-//! 128 with v0, v2 and v3, or -128 with v1. That makes `2 y` larger by
-//! `[e1 u1 + e2 u2 + e0 u0, e1 u1 - e2 u2 + e3 u3]`, known with the weights: sums start with
+//! Integers: all of it is exact. Trits make weights of at most 3 (6 from codes that no
+//! writer writes); activations of 0 to 127 make sums of two that fit a byte, and those of 0
+//! to 32767 make sums that fit 16 bits. Weights of 8 bits would need 10, and activations
+//! with a sign a bit more.
+//!
+//! What instructions multiply has a sign or has none, so they are given more: for bytes
+//! `e0..e3` of 128 with v0, v2 and v3, or of -128 with v1; for 16 bits -32768 with v1. That
+//! makes `2 y` larger by `[e1 u1 + e2 u2 + e0 u0, e1 u1 - e2 u2 + e3 u3]`, known with the
+//! weights: sums start with
 //!
 //! ```text
 //! m1: -(e1 u1 + (e0 u0 + e3 u3) / 2)
 //! m2: -(e2 u2 + (e0 u0 - e3 u3) / 2)            u0 and u3 are even
 //! ```
 //!
-//! All of it is exact: trits make weights of at most 3 (6 from codes that no writer
-//! writes), and activations of 0 to 127 make sums of two that fit a byte. Weights of 8 bits
-//! would need 10, and activations with a sign 9.
+//! f32: weights are exact, and everything else is rounded as sums and products are. An
+//! output's error is relative to the largest activations under its kernel and its
+//! neighbour's, also where its own weights for them are 0, and so are infinities and NaN.
 //!
 //! ```text
 //! for each strip of pairs of output lines:
 //!     transform its input: [pair][4][places across][channels]
-//!     for each BLOCKS blocks of outputs:
-//!         transform their weights: [block][m1, m2, m0, m3][column][k / 4][16][4]
-//!         for each ROWS places of the strip: both lines' sums, halved, and the epilogue
+//!     for each BLOCKS blocks of outputs, and each chunk of channels:
+//!         transform their weights: [block][m1, m2, m0, m3][column][channel][16]
+//!         for each ROWS places of the strip: both lines' sums; after the last chunk these
+//!             are halved, and the epilogue follows
 //! ```
 
 use self::plan::Plan;
