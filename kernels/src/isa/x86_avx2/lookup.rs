@@ -15,7 +15,6 @@
 //! room for [`NARROW`] steps; with their bias taken off, both halves of a register
 //! together stay within i16.
 
-use super::nibbles::indices;
 use crate::epilogue::Finish;
 use crate::layout::{BLOCK, PANEL_BYTES, n12, t2};
 use crate::product::tiled::{Chunk, Outputs, Part, Tile};
@@ -54,6 +53,42 @@ unsafe fn steps_of(panel: *const u8, to: *mut u8) {
             _mm_storeu_si128(to.add(32).cast(), _mm256_extracti128_si256::<1>(low));
             _mm_storeu_si128(to.add(48).cast(), _mm256_extracti128_si256::<1>(high));
         }
+    }
+}
+
+/// The nibbles of an n12 panel, each a byte: of bytes 0 and 1 of all outputs the lower
+/// ones, then the upper ones; then the same of bytes 2 and 3.
+///
+/// # Safety
+///
+/// The CPU has AVX2; the panel is there.
+#[inline(always)]
+unsafe fn indices(panel: *const u8) -> [[__m256i; 2]; 2] {
+    // SAFETY: the caller's promises.
+    unsafe {
+        let order = _mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+        let order = _mm256_broadcastsi128_si256(order);
+        // Of four outputs each: the first and the third 16 bytes, the second and the last.
+        let quarters = panel.cast::<__m128i>();
+        let first = _mm256_loadu2_m128i(quarters.add(2), quarters);
+        let first = _mm256_shuffle_epi8(first, order);
+        let second = _mm256_loadu2_m128i(quarters.add(3), quarters.add(1));
+        let second = _mm256_shuffle_epi8(second, order);
+        let low = _mm256_unpacklo_epi32(first, second);
+        let low = _mm256_permute4x64_epi64::<0b11_01_10_00>(low);
+        let high = _mm256_unpackhi_epi32(first, second);
+        let high = _mm256_permute4x64_epi64::<0b11_01_10_00>(high);
+        let mask = _mm256_set1_epi8(15);
+        [
+            [
+                _mm256_and_si256(low, mask),
+                _mm256_and_si256(_mm256_srli_epi16::<4>(low), mask),
+            ],
+            [
+                _mm256_and_si256(high, mask),
+                _mm256_and_si256(_mm256_srli_epi16::<4>(high), mask),
+            ],
+        ]
     }
 }
 

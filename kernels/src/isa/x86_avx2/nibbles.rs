@@ -2,8 +2,9 @@
 //! together, as the sum of their two activations.
 //!
 //! The four bytes of an output have different activations, and a look-up has the same
-//! table for 16 bytes. So the bytes of a panel change places first: `[output][j]` to
-//! `[j][output]`. That takes 8 instructions a panel, of 30 in all; a look-up of every
+//! table for 16 bytes. So the bytes of two panels change places first, `[output][j]` to
+//! `[j][output]`, those of one in the lower half of registers and those of the other in
+//! the upper half. That takes 10 instructions a panel, of 32 in all; a look-up of every
 //! pair alone takes 42. Values are unsigned, 128 more than they are, and are added up as
 //! i16 of two outputs each: those of odd outputs once more by themselves, to be taken off.
 //!
@@ -19,12 +20,12 @@ use core::marker::PhantomData;
 
 /// Bytes of a register.
 const BYTES: usize = 32;
-/// Bytes of a panel's tables: of both nibbles of four bytes.
-const TABLES: usize = 8 * 16;
-/// Panels whose values, four of every byte, u16 have room for.
-const PANELS: usize = u16::MAX as usize / (4 * 255);
-/// What values have too much, in an output's eight of a panel.
-const EXCESS: i32 = 8 * 128;
+/// Bytes of two panels' tables: of both nibbles of four bytes each.
+const TABLES: usize = 2 * 8 * 16;
+/// Twos of panels whose values, eight of every byte, u16 have room for.
+const TWOS: usize = u16::MAX as usize / (8 * 255);
+/// What values have too much, in an output's sixteen of two panels.
+const EXCESS: i32 = 16 * 128;
 /// Behind the excess: whether there are tables of nibbles.
 const FLAG: usize = 4;
 
@@ -39,8 +40,9 @@ impl<M: Multiply<Ymm, X = i8>> Kernel for Rows<M> {
         if codec != Codec::N12 {
             return Some(others);
         }
-        // Tables of nibbles are twice as many.
-        (others - HEAD).checked_mul(2)?.checked_add(HEAD)
+        // Tables of nibbles are twice as many, of two panels each.
+        let tables = (others - HEAD).checked_mul(2)?;
+        tables.checked_next_multiple_of(TABLES)?.checked_add(HEAD)
     }
 
     fn takes(codec: Codec, qmax: i32) -> bool {
@@ -58,7 +60,7 @@ impl<M: Multiply<Ymm, X = i8>> Kernel for Rows<M> {
             if i7 {
                 tables(x, to);
             } else {
-                let len = HEAD + (to.len() - HEAD) / 2;
+                let len = Integers::<Ymm, M>::prepared(codec, x.len()).unwrap_or(0);
                 Integers::<Ymm, M>::prepare(codec, x, &mut to[..len]);
             }
             to[FLAG] = i7.into();
@@ -79,8 +81,8 @@ impl<M: Multiply<Ymm, X = i8>> Kernel for Rows<M> {
     }
 }
 
-/// Makes the tables, of zeros behind the activations: those of two bytes' lower nibbles,
-/// then those of their upper ones, then the same of the other two bytes.
+/// Makes the tables, of zeros behind the activations: of each two panels those of their
+/// first bytes' lower nibbles, those of the upper ones, and the same of the other bytes.
 ///
 /// # Safety
 ///
@@ -91,14 +93,14 @@ unsafe fn tables(x: &[i8], to: &mut [u8]) {
     let all = rest.as_chunks_mut::<TABLES>().0;
     let excess = EXCESS.wrapping_mul(all.len() as i32);
     head[..4].copy_from_slice(&excess.to_ne_bytes());
-    let mut x = x.chunks(n12::PANEL_K);
+    let mut x = x.chunks(2 * n12::PANEL_K);
     for to in all {
-        let mut filled = [0i8; n12::PANEL_K];
+        let mut filled = [0i8; 2 * n12::PANEL_K];
         let x = x.next().unwrap_or(&[]);
         filled[..x.len()].copy_from_slice(x);
         for (n, four) in filled.as_chunks::<4>().0.iter().enumerate() {
-            let (byte, upper) = (n / 2, n % 2);
-            let at = byte / 2 * 64 + upper * 32 + byte % 2 * 16;
+            let (panel, nibble) = (n / 8, n % 8);
+            let at = (2 * nibble + panel) * 16;
             // SAFETY: the caller's promise; a table of 16 bytes lies in `to`.
             unsafe {
                 let x = _mm_set1_epi32(i32::from_ne_bytes(four.map(|x| x as u8)));
@@ -150,23 +152,31 @@ unsafe fn add<const B: usize>(strip: &Strip<'_>, row: usize, block: usize, sums:
     unsafe {
         let zero = _mm256_setzero_si256();
         let mut wide = [[zero; 2]; B];
+        let twos = panels.div_ceil(2);
         let mut done = 0;
-        while done < panels {
-            let end = panels.min(done + PANELS);
+        while done < twos {
+            let end = twos.min(done + TWOS);
             let (mut even, mut odd) = ([zero; B], [zero; B]);
-            for panel in done..end {
-                let tables = x.add(HEAD + panel * TABLES);
-                let at = panel * PANEL_BYTES;
+            for two in done..end {
+                let tables = x.add(HEAD + two * TABLES);
+                let at = 2 * two * PANEL_BYTES;
                 let ahead = ahead(strip.block_len, at, B);
+                // The last one again if there is no second one, with tables of zeros.
+                let second = at + (2 * two + 1 < panels) as usize * PANEL_BYTES;
                 for b in 0..B {
                     let from = weights.wrapping_add(b * strip.block_len);
                     _mm_prefetch::<_MM_HINT_T0>(from.wrapping_add(ahead).cast());
-                    let indices = indices(from.add(at));
-                    for (n, index) in indices.as_flattened().iter().enumerate() {
-                        let table = _mm256_loadu_si256(tables.add(n * BYTES).cast());
-                        let values = _mm256_shuffle_epi8(table, *index);
-                        even[b] = _mm256_add_epi16(even[b], values);
-                        odd[b] = _mm256_add_epi16(odd[b], _mm256_srli_epi16::<8>(values));
+                    _mm_prefetch::<_MM_HINT_T0>(from.wrapping_add(ahead + PANEL_BYTES).cast());
+                    let bytes = bytes(from.add(at), from.add(second));
+                    for (j, bytes) in bytes.into_iter().enumerate() {
+                        for (n, index) in nibbles(bytes).into_iter().enumerate() {
+                            let table = tables.add((2 * j + n) * BYTES);
+                            let table = _mm256_loadu_si256(table.cast());
+                            let values = _mm256_shuffle_epi8(table, index);
+                            let upper = _mm256_maddubs_epi16(values, _mm256_set1_epi16(0x100));
+                            even[b] = _mm256_add_epi16(even[b], values);
+                            odd[b] = _mm256_add_epi16(odd[b], upper);
+                        }
                     }
                 }
             }
@@ -194,38 +204,46 @@ unsafe fn add<const B: usize>(strip: &Strip<'_>, row: usize, block: usize, sums:
     }
 }
 
-/// The nibbles of an n12 panel, each a byte: of bytes 0 and 1 of all outputs the lower
-/// ones, then the upper ones; then the same of bytes 2 and 3.
+/// Bytes 0 of all outputs of two panels, bytes 1, 2 and 3.
 ///
 /// # Safety
 ///
-/// The CPU has AVX2; the panel is there.
+/// The CPU has AVX2; the panels are there.
 #[inline(always)]
-pub(super) unsafe fn indices(panel: *const u8) -> [[__m256i; 2]; 2] {
+unsafe fn bytes(first: *const u8, second: *const u8) -> [__m256i; 4] {
     // SAFETY: the caller's promises.
     unsafe {
         let order = _mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
         let order = _mm256_broadcastsi128_si256(order);
-        // Of four outputs each: the first and the third 16 bytes, the second and the last.
-        let quarters = panel.cast::<__m128i>();
-        let first = _mm256_loadu2_m128i(quarters.add(2), quarters);
-        let first = _mm256_shuffle_epi8(first, order);
-        let second = _mm256_loadu2_m128i(quarters.add(3), quarters.add(1));
-        let second = _mm256_shuffle_epi8(second, order);
-        let low = _mm256_unpacklo_epi32(first, second);
-        let low = _mm256_permute4x64_epi64::<0b11_01_10_00>(low);
-        let high = _mm256_unpackhi_epi32(first, second);
-        let high = _mm256_permute4x64_epi64::<0b11_01_10_00>(high);
-        let mask = _mm256_set1_epi8(15);
+        // Of four outputs each.
+        let mut quarters = [order; 4];
+        for (i, quarter) in quarters.iter_mut().enumerate() {
+            let [first, second] = [first, second].map(|panel| panel.cast::<__m128i>().add(i));
+            *quarter = _mm256_shuffle_epi8(_mm256_loadu2_m128i(second, first), order);
+        }
+        let [a, b, c, d] = quarters;
+        let (ab, cd) = (_mm256_unpacklo_epi32(a, b), _mm256_unpacklo_epi32(c, d));
+        let (ef, gh) = (_mm256_unpackhi_epi32(a, b), _mm256_unpackhi_epi32(c, d));
         [
-            [
-                _mm256_and_si256(low, mask),
-                _mm256_and_si256(_mm256_srli_epi16::<4>(low), mask),
-            ],
-            [
-                _mm256_and_si256(high, mask),
-                _mm256_and_si256(_mm256_srli_epi16::<4>(high), mask),
-            ],
+            _mm256_unpacklo_epi64(ab, cd),
+            _mm256_unpackhi_epi64(ab, cd),
+            _mm256_unpacklo_epi64(ef, gh),
+            _mm256_unpackhi_epi64(ef, gh),
         ]
+    }
+}
+
+/// The lower and the upper nibbles of bytes.
+///
+/// # Safety
+///
+/// The CPU has AVX2.
+#[inline(always)]
+unsafe fn nibbles(bytes: __m256i) -> [__m256i; 2] {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let mask = _mm256_set1_epi8(15);
+        let upper = _mm256_srli_epi16::<4>(bytes);
+        [_mm256_and_si256(bytes, mask), _mm256_and_si256(upper, mask)]
     }
 }
