@@ -1,6 +1,6 @@
 //! Two lines of a 3x3 convolution at a time: see
-//! [`product::winograd`](crate::product::winograd). 6 places x one block, 12 registers of
-//! sums.
+//! [`product::winograd`](crate::product::winograd). f32 and i16 by the products of their
+//! tiles; bytes: 6 places x one block, 12 registers of sums.
 //!
 //! ```text
 //! narrow[6][16][2] = sum of v[6][4] * u[16][4]     unsigned times signed, pairs, in i16

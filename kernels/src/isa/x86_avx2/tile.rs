@@ -89,13 +89,12 @@ macro_rules! tile {
                     // SAFETY: the caller promises room for R rows.
                     unsafe {
                         let waiting = load_sums::<R>(chunk);
-                        let row_sums = core::slice::from_raw_parts(chunk.row_sums, R);
-                        let sums = $products::<R>(
-                            &chunk.segments,
-                            chunk.panels,
-                            waiting,
-                            chunk.last.then_some(row_sums),
-                        );
+                        let row_sums = match chunk.last {
+                            true => Some(core::slice::from_raw_parts(chunk.row_sums, R)),
+                            false => None,
+                        };
+                        let sums =
+                            $products::<R>(&chunk.segments, chunk.panels, waiting, row_sums);
                         for (r, [low, high]) in sums.into_iter().enumerate() {
                             let at = chunk.sums.add(r * 64);
                             _mm256_storeu_si256(at.cast(), low);

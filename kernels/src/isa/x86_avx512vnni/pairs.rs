@@ -1,6 +1,6 @@
 //! Two lines of a 3x3 convolution at a time: see
-//! [`product::winograd`](crate::product::winograd). 6 places x 4 blocks, 24 registers of
-//! sums.
+//! [`product::winograd`](crate::product::winograd). Bytes: 6 places x 4 blocks, 24
+//! registers of sums; others by the products of their tiles.
 //!
 //! What is inlined into a function that has the features has none itself.
 

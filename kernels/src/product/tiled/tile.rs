@@ -200,7 +200,7 @@ pub(crate) struct Chunk {
     /// What the sums of every row start with on account of this chunk, 16 for each
     /// block.
     pub(crate) starts: *mut i32,
-    /// Of each of `ROWS` rows.
+    /// Of each of `ROWS` rows; not read before the last chunk.
     pub(crate) row_sums: *const i32,
     /// `ROWS * BLOCKS` times 64 bytes: what a tile likes between chunks, and
     /// after the last one `[rows][BLOCKS * 16]` sums as its `finish` takes them.

@@ -1,7 +1,8 @@
 //! Two lines of a 3x3 convolution at a time by the products of a [`Tile`] whose waiting
 //! sums are `[ROWS][BLOCKS * 16]` i32 or f32.
 //!
-//! Everything is inlined into functions that have the instruction set's features.
+//! What transforms is to be inlined into functions that have the instruction set's
+//! features; the tile's products have them anyway.
 
 use super::{LINES, PairTile};
 use crate::layout::BLOCK;

@@ -28,8 +28,9 @@
 //! ```
 //!
 //! f32: weights are exact, and everything else is rounded as sums and products are. An
-//! output's error is relative to the largest activations under its kernel and its
-//! neighbour's, also where its own weights for them are 0, and so are infinities and NaN.
+//! output's error is relative to the largest activations under its kernel, also those whose
+//! weights are 0. For an infinity in the lines that both outputs see it may be NaN, which
+//! plain sums are for a weight of 0 alone.
 //!
 //! ```text
 //! for each strip of pairs of output lines:

@@ -67,7 +67,7 @@ impl Plan {
             && channels.is_multiple_of(BLOCK)
             && channels >= P::MIN_CHANNELS
             && blocks >= P::MIN_BLOCKS
-            // Twice a sum fits as well; lines as long as that have no strips either.
+            // Twice a sum fits as well.
             && taps * channels <= max_k(size.x, size.codec) / 2;
         if !fits {
             return None;
