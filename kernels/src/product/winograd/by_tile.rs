@@ -1,5 +1,6 @@
 //! Two lines of a 3x3 convolution at a time by the products of a [`Tile`] whose waiting
-//! sums are `[ROWS][BLOCKS * 16]` i32 or f32.
+//! sums are `[ROWS][BLOCKS * 16]` i32 or f32, to which products are added and nothing else:
+//! neither a chunk's `starts` nor its `row_sums` are read.
 //!
 //! What transforms is to be inlined into functions that have the instruction set's
 //! features; the tile's products have them anyway.
@@ -10,6 +11,7 @@ use crate::product::tiled::{Chunk, Segments, Tile};
 
 /// Elements that are transformed at a time, of which channels are a multiple.
 const STEP: usize = 16;
+
 /// Activations that are transformed to their own type.
 pub(crate) trait Element: Copy + Default {
     /// What products add up to.
@@ -112,8 +114,8 @@ impl Sum for f32 {
     }
 }
 
-/// Makes [`Pairs`](super::Pairs): `by_tile!(FEATURES, NAME, TILE, ELEMENT, DECODE)`, of that tile's
-/// products, and with a function that decodes weights for an excess.
+/// Makes [`Pairs`](super::Pairs): `by_tile!(FEATURES, NAME, TILE, ELEMENT, DECODE)`, of that
+/// tile's products, and with a function that decodes weights for an excess.
 macro_rules! by_tile {
     ($features:literal, $name:ident, $tile:ty, $element:ty, $decode:path) => {
         /// Two lines of a 3x3 convolution at a time.
