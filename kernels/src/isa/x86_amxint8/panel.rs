@@ -34,11 +34,15 @@ impl Runs {
         self.taps / self.line_taps * self.line_len
     }
 
+    /// Whether k follow each other as the matrix's, without filler between lines and taps
+    /// that it has not.
+    fn are_whole(&self, matrix: &Matrix) -> bool {
+        self.line_len == self.line_taps * self.channels && self.taps * self.count == matrix.taps
+    }
+
     /// Whether every k of every chunk is a weight of the matrix.
     fn are_full(&self, matrix: &Matrix) -> bool {
-        self.line_len == self.line_taps * self.channels
-            && self.len_k().is_multiple_of(CHUNK)
-            && self.taps * self.count == matrix.taps
+        self.are_whole(matrix) && self.len_k().is_multiple_of(CHUNK)
     }
 
     /// k values that tiles of a chunk have: fewer where no run fills one.
@@ -91,9 +95,10 @@ pub(super) fn decode(codec: Codec, matrix: &Matrix, block: &[u8], runs: &Runs, p
         panel.fill(0);
     }
     let Matrix { taps, channels, .. } = *matrix;
+    let whole = channels.is_multiple_of(t2::TAP_UNIT) && runs.are_whole(matrix);
     match codec {
-        Codec::T2 if channels.is_multiple_of(t2::TAP_UNIT) => sixteens::<T2>(block, runs, panel),
-        Codec::N12 if channels.is_multiple_of(t2::TAP_UNIT) => sixteens::<N12>(block, runs, panel),
+        Codec::T2 if whole => sixteens::<T2>(block, runs, panel),
+        Codec::N12 if whole => sixteens::<N12>(block, runs, panel),
         Codec::T2 | Codec::T5 | Codec::N12 | Codec::N34 if channels.is_multiple_of(STEP) => {
             quads(codec, block, taps, runs, panel);
         }
@@ -248,7 +253,7 @@ impl Chunks for N12 {
     }
 }
 
-/// A codec with whole sixteens a tap.
+/// A codec with whole sixteens a tap, of runs that are whole.
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
 fn sixteens<C: Chunks>(block: &[u8], runs: &Runs, panel: &mut [u8]) {
     let parts = CHUNK * PANEL_BYTES / t2::TAP_UNIT / C::BYTES;
