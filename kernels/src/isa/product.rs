@@ -3,7 +3,7 @@
 
 use crate::product::matvec::{self, Needs, Vector};
 use crate::product::tiled::{self, Tile};
-use crate::product::winograd::{self, Pairs};
+use crate::product::winograd::{self, Pairs, X};
 use crate::product::{Problem, Rows, Size};
 use crate::{Codec, Ctx, DType, Invalid, View};
 
@@ -86,20 +86,8 @@ pub(crate) unsafe fn run<T: Tiles, R: Rows>(
     // SAFETY: the caller's promise.
     unsafe {
         match problem.x {
-            View::F32(x) => {
-                if winograd::run::<T::FloatPairs, R>(ctx, problem, x)? {
-                    Ok(())
-                } else {
-                    tiled::run::<T::Floats, R>(ctx, problem, x)
-                }
-            }
-            View::I16(x) => {
-                if winograd::run::<T::WordPairs, R>(ctx, problem, x)? {
-                    Ok(())
-                } else {
-                    tiled::run::<T::Words, R>(ctx, problem, x)
-                }
-            }
+            View::F32(x) => multiply::<T::FloatPairs, T::Floats, R>(ctx, problem, x),
+            View::I16(x) => multiply::<T::WordPairs, T::Words, R>(ctx, problem, x),
             View::I8(x) => {
                 if matvec::run::<T::ByteRows, R>(ctx, problem, x)? {
                     Ok(())
@@ -107,13 +95,31 @@ pub(crate) unsafe fn run<T: Tiles, R: Rows>(
                     tiled::run::<T::DenseBytes, R>(ctx, problem, x)
                 } else if is_i7 && looks_up::<T>(size) {
                     tiled::run::<T::LookUp, R>(ctx, problem, x)
-                } else if winograd::run::<T::BytePairs, R>(ctx, problem, x)? {
-                    Ok(())
                 } else {
-                    tiled::run::<T::Bytes, R>(ctx, problem, x)
+                    multiply::<T::BytePairs, T::Bytes, R>(ctx, problem, x)
                 }
             }
             _ => Err(Invalid),
+        }
+    }
+}
+
+/// Multiplies, two lines of a convolution at a time where that is the way.
+///
+/// # Safety
+///
+/// The CPU has what both need.
+unsafe fn multiply<P: Pairs, A: Tile<X = X<P>>, R: Rows>(
+    ctx: &mut Ctx<'_>,
+    problem: &Problem<'_, R>,
+    x: &[X<P>],
+) -> Result<(), Invalid> {
+    // SAFETY: the caller's promise.
+    unsafe {
+        if winograd::run::<P, R>(ctx, problem, x)? {
+            Ok(())
+        } else {
+            tiled::run::<A, R>(ctx, problem, x)
         }
     }
 }
