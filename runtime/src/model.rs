@@ -168,6 +168,14 @@ impl<'m> Model<'m> {
         Tensor::decode(self.tensors.get(at).ok_or(Error::Bounds)?)
     }
 
+    /// As [`find`](Self::find), for what has been checked: all tensors are before an op is
+    /// looked at.
+    #[inline]
+    fn read(&self, id: u32) -> Result<Tensor, Error> {
+        let at = usize::try_from(id).map_err(|_| Error::Bounds)?;
+        Tensor::read(self.tensors.get(at).ok_or(Error::Bounds)?)
+    }
+
     /// All tensors, in the order of their ids.
     pub fn tensors(&self) -> impl Iterator<Item = Tensor> + use<'m> {
         self.tensors.iter().filter_map(|t| Tensor::decode(t).ok())
@@ -336,7 +344,7 @@ impl<'m> Ops<'m> {
             *step = None;
             return Ok(());
         }
-        let record = OpRecord::decode(self.rest)?;
+        let record = OpRecord::read(self.rest)?;
         let step = step.get_or_insert_with(|| OpStep {
             number: 0,
             record,
@@ -344,7 +352,7 @@ impl<'m> Ops<'m> {
         });
         step.number = self.number;
         step.record = record;
-        step.operands.fill(&record, |id| self.model.find(id))?;
+        step.operands.fill(&record, |id| self.model.read(id))?;
         self.rest = self.rest.get(record.len..).unwrap_or_default();
         self.number = self.number.wrapping_add(1);
         Ok(())

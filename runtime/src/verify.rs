@@ -133,6 +133,7 @@ fn check_entries(model: &Model<'_>) -> Result<(), Error> {
 }
 
 fn check_op(step: &OpStep<'_>) -> Result<(), Error> {
+    step.record.check_ids()?;
     let io = &step.operands;
     if io.written().any(|t| t.place != Place::Arena) {
         return Err(Error::BadOp);

@@ -97,7 +97,7 @@ impl Codec {
 
     /// The codec with this code in the file format.
     pub fn from_code(code: u8) -> Option<Codec> {
-        Self::ALL.into_iter().find(|c| *c as u8 == code)
+        Self::ALL.get(usize::from(code)).copied()
     }
 
     /// Lower-case name: `f32`, `t2` ...

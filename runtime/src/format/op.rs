@@ -110,6 +110,14 @@ impl<'a> OpRecord<'a> {
     /// [`Error::UnknownOp`], [`Error::Malformed`] for lengths or attributes
     /// that do not fit, [`Error::BadOp`] for a wrong number of ids.
     pub fn decode(bytes: &'a [u8]) -> Result<OpRecord<'a>, Error> {
+        let record = Self::read(bytes)?;
+        record.check_ids()?;
+        Ok(record)
+    }
+
+    /// As [`decode`](Self::decode) but for the ids, which in a file that was checked are
+    /// as they should be.
+    pub(crate) fn read(bytes: &'a [u8]) -> Result<OpRecord<'a>, Error> {
         let head = bytes.get(..Self::HEAD).ok_or(Error::Bounds)?;
         let half = |at| u16_at(head, at).ok_or(Error::Bounds);
         let len = 4 * usize::from(half(Self::WORDS)?);
@@ -127,19 +135,17 @@ impl<'a> OpRecord<'a> {
         if record[end + attributes..].iter().any(|&b| b != 0) {
             return Err(Error::Malformed);
         }
-        let record = OpRecord {
+        Ok(OpRecord {
             op,
             inputs: Ids::new(&record[ids..results]),
             outputs: Ids::new(&record[results..end]),
             len,
-        };
-        record.check_ids()?;
-        Ok(record)
+        })
     }
 
     /// No more ids than the op's row has, and none absent that the row does
     /// not mark with `?`.
-    fn check_ids(&self) -> Result<(), Error> {
+    pub(crate) fn check_ids(&self) -> Result<(), Error> {
         let row = self.op.row();
         for (ids, names) in [(self.inputs, row.operands), (self.outputs, row.results)] {
             let complete = names

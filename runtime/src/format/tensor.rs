@@ -105,6 +105,14 @@ impl Tensor {
 
     /// Reads a record and checks what can be checked without its surroundings.
     pub fn decode(b: &[u8; Self::LEN]) -> Result<Tensor, Error> {
+        let tensor = Self::read(b)?;
+        tensor.check(b)?;
+        Ok(tensor)
+    }
+
+    /// As [`decode`](Self::decode) where nothing else is checked: for a file that was.
+    #[inline]
+    pub(crate) fn read(b: &[u8; Self::LEN]) -> Result<Tensor, Error> {
         let u32_at = |at: usize| u32::from_le_bytes([b[at], b[at + 1], b[at + 2], b[at + 3]]);
         let u64_at = |at: usize| u32_at(at) as u64 | (u32_at(at + 4) as u64) << 32;
         let place = match b[Self::PLACE] {
@@ -117,14 +125,7 @@ impl Tensor {
             Some(codec) => codec,
             None => return Err(Error::Malformed),
         };
-        if b[Self::FLAGS] & !Self::NON_NEGATIVE != 0
-            || b[Self::PLANES] > 1
-            || b[Self::SCALE_GROUP] != 0
-            || b[Self::SCALE_GROUP + 1] != 0
-        {
-            return Err(Error::Unsupported);
-        }
-        let t = Tensor {
+        Ok(Tensor {
             place,
             dtype: DType::from_code(b[Self::DTYPE]).ok_or(Error::Malformed)?,
             codec,
@@ -137,29 +138,40 @@ impl Tensor {
             non_negative: b[Self::FLAGS] & Self::NON_NEGATIVE != 0,
             name_offset: u32_at(Self::NAME_OFFSET),
             name_len: u32_at(Self::NAME_LEN),
-        };
-        let rank = t.rank as usize;
-        if rank > MAX_RANK || t.dims[rank..].iter().any(|&d| d != 1) {
+        })
+    }
+
+    /// Checks what was read from a record.
+    fn check(&self, b: &[u8; Self::LEN]) -> Result<(), Error> {
+        if b[Self::FLAGS] & !Self::NON_NEGATIVE != 0
+            || b[Self::PLANES] > 1
+            || b[Self::SCALE_GROUP] != 0
+            || b[Self::SCALE_GROUP + 1] != 0
+        {
+            return Err(Error::Unsupported);
+        }
+        let rank = self.rank as usize;
+        if rank > MAX_RANK || self.dims[rank..].iter().any(|&d| d != 1) {
             return Err(Error::Malformed);
         }
-        if b[Self::PLANES] != codec.is_ternary() as u8
-            || !t.offset.is_multiple_of(super::SECTION_ALIGN as u64)
+        if b[Self::PLANES] != self.codec.is_ternary() as u8
+            || !self.offset.is_multiple_of(super::SECTION_ALIGN as u64)
         {
             return Err(Error::Malformed);
         }
-        let bytes = t
+        let bytes = self
             .dims
             .iter()
             // A dimension of 0 counts as 1, so that no partial product leaves `usize`.
-            .try_fold(t.dtype.size() as u64, |n, &d| {
+            .try_fold(self.dtype.size() as u64, |n, &d| {
                 n.checked_mul(d.max(1).into())
             })
             .filter(|&n| n <= isize::MAX as u64)
             .ok_or(Error::Malformed)?;
-        let bytes = if t.dims.contains(&0) { 0 } else { bytes };
-        if codec == Codec::Plain && bytes != t.len {
+        let bytes = if self.dims.contains(&0) { 0 } else { bytes };
+        if self.codec == Codec::Plain && bytes != self.len {
             return Err(Error::Malformed);
         }
-        Ok(t)
+        Ok(())
     }
 }
