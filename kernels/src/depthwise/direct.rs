@@ -19,9 +19,10 @@ use super::lines::{self, Lanes};
 use crate::conv2d::Conv2dShape;
 use crate::epilogue::{Finish, FloatRows};
 use crate::layout::{BLOCK, Block};
-use crate::par::{check_scratch, each_piece, share, tasks_for};
+use crate::par::{SCRATCH_ALIGN, each_piece, share, tasks_for};
 use crate::product::Size;
 use crate::product::scalar::Element;
+use crate::task_scratch::TaskScratch;
 use crate::{Ctx, Invalid};
 use core::ops::Range;
 
@@ -88,7 +89,10 @@ pub(super) trait Vector: Sized {
 /// Scratch bytes for this many threads; `usize::MAX` where that overflows.
 pub(super) fn scratch<V: Vector>(size: &Size, shape: &Conv2dShape, threads: usize) -> usize {
     let own = if is_common::<V>(shape) {
-        weights_len::<V>(size).unwrap_or(usize::MAX)
+        let tasks = tasks_for(threads, size.rows);
+        weights_len::<V>(size)
+            .and_then(|len| len.checked_mul(tasks))
+            .unwrap_or(usize::MAX)
     } else {
         0
     };
@@ -110,11 +114,13 @@ const fn group_len<V: Vector>(taps: usize) -> usize {
     (2 + taps) * V::LANES
 }
 
-/// Bytes of all channels' groups, in whole blocks.
+/// Bytes of a task's scratch, all channels' groups in whole blocks.
 fn weights_len<V: Vector>(size: &Size) -> Option<usize> {
     let groups = size.matrix.blocks().checked_mul(BLOCK / V::LANES)?;
     let values = groups.checked_mul(group_len::<V>(size.matrix.channels))?;
-    values.checked_mul(size_of::<f32>())
+    values
+        .checked_mul(size_of::<f32>())?
+        .checked_next_multiple_of(SCRATCH_ALIGN)
 }
 
 /// Computes; `Invalid` where scratch is too short or not aligned.
@@ -133,22 +139,28 @@ pub(super) unsafe fn run<V: Vector>(
         return unsafe { lines::run::<V::Lines>(ctx, problem, x) };
     };
     let len = weights_len::<V>(&problem.size).ok_or(Invalid)?;
-    check_scratch(ctx.scratch, len)?;
-    let scratch = &mut ctx.scratch[..len];
-    // SAFETY: aligned, and a float may have any bits.
-    let (_, weights, _) = unsafe { scratch.align_to_mut::<f32>() };
-    // SAFETY: the caller's promise.
-    unsafe { expand::<V>(problem, weights) };
-    let job = Job {
-        shape,
-        x,
-        weights,
-        out,
-    };
     let lines = shape.batch * shape.output[0];
-    let tasks = tasks_for(ctx.par.threads(), lines);
+    let threads = ctx.threads();
+    let tasks = tasks_for(threads, lines);
+    let scratch = TaskScratch::new(&mut *ctx.scratch, threads, tasks, len)?;
     let of = |task: usize| share(lines, tasks, task);
-    each_piece(ctx.par, tasks, &|task| of(task).len(), &|_, pieces| {
+    each_piece(ctx.par, tasks, &|task| of(task).len(), &|task, pieces| {
+        // SAFETY: every task has a range of its own, and `each_piece` runs a task
+        // no more than once.
+        let Some(scratch) = (unsafe { scratch.part(task) }) else {
+            return;
+        };
+        // SAFETY: aligned, and a float may have any bits.
+        let (_, weights, _) = unsafe { scratch.align_to_mut::<f32>() };
+        // Every task makes its own: reading another one's takes longer.
+        // SAFETY: the caller's promise.
+        unsafe { expand::<V>(problem, weights) };
+        let job = Job {
+            shape,
+            x,
+            weights,
+            out,
+        };
         for (task, piece) in pieces {
             let line = of(task).start + piece;
             // SAFETY: the caller's promise; kernel and stride are common ones, and the

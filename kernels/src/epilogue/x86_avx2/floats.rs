@@ -9,6 +9,7 @@ use crate::par::Shared;
 use core::arch::x86_64::*;
 
 /// Such an epilogue.
+#[derive(Clone, Copy)]
 pub(crate) struct FloatRows<'a> {
     y: &'a Shared<'a, f32>,
     /// Length of a row.
