@@ -101,14 +101,21 @@ struct Shares<'a> {
     tasks: usize,
     /// How many pieces a share has.
     pieces: &'a (dyn Fn(usize) -> usize + Sync),
-    /// How many are taken, or more, or [`USED_UP`] or more; of share `t` at `t *
-    /// (MAX_TASKS / tasks)`, so that those of a few tasks lie in different cache lines.
+    /// How many are taken, or more, and [`STARTED`]; of share `t` at `t *
+    /// (MAX_TASKS / tasks)`, so that those of a few tasks lie in different cache lines,
+    /// which others look at before they write.
     taken: [AtomicUsize; MAX_TASKS],
 }
 
-/// Says that all pieces are taken, so that others need not count them. A task adds at
-/// most one to it, so it does not overflow.
-const USED_UP: usize = usize::MAX / 2;
+/// Says that the share's task was called. A task adds at most one too many, so that
+/// what is below does not overflow.
+const STARTED: usize = 1 << (usize::BITS - 1);
+
+impl Shares<'_> {
+    fn taken(&self, share: usize) -> &AtomicUsize {
+        &self.taken[share * (MAX_TASKS / self.tasks)]
+    }
+}
 
 /// The pieces that a task takes, each as its share and its number therein.
 pub(crate) struct Pieces<'a> {
@@ -133,17 +140,16 @@ impl Iterator for Pieces<'_> {
             return self.count.filter(|n| piece < *n).map(|_| (0, piece));
         };
         while self.left > 0 {
-            let taken = &shares.taken[self.share * (MAX_TASKS / shares.tasks)];
-            if taken.load(Ordering::Relaxed) < USED_UP {
-                let count = *self
-                    .count
-                    .get_or_insert_with(|| (shares.pieces)(self.share));
-                // Relaxed: nobody reads what another piece wrote.
-                let piece = taken.fetch_add(1, Ordering::Relaxed);
+            let taken = shares.taken(self.share);
+            let count = *self
+                .count
+                .get_or_insert_with(|| (shares.pieces)(self.share));
+            // Relaxed: nobody reads what another piece wrote.
+            if taken.load(Ordering::Relaxed) & !STARTED < count {
+                let piece = taken.fetch_add(1, Ordering::Relaxed) & !STARTED;
                 if piece < count {
                     return Some((self.share, piece));
                 }
-                taken.store(USED_UP, Ordering::Relaxed);
             }
             self.left -= 1;
             self.share = (self.share + 1) % shares.tasks;
@@ -177,7 +183,11 @@ pub(crate) fn each_piece(
         pieces,
         taken: [const { AtomicUsize::new(0) }; MAX_TASKS],
     };
-    each_once(par, tasks, &|t| {
+    par.run(tasks, &|t| {
+        // Each task once, whatever the host does.
+        if t >= tasks || shares.taken(t).fetch_or(STARTED, Ordering::Relaxed) & STARTED != 0 {
+            return;
+        }
         let mut pieces = Pieces {
             shares: Some(&shares),
             share: t,
