@@ -3,7 +3,7 @@
 use crate::{Caps, Invalid};
 use core::marker::PhantomData;
 use core::ops::Range;
-use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicUsize, Ordering};
 
 /// What a host supplies to run pieces of a kernel side by side.
 ///
@@ -63,31 +63,12 @@ pub(crate) fn check_scratch(scratch: &[u8], len: usize) -> Result<(), Invalid> {
     Ok(())
 }
 
-/// Tasks that [`each_once`] takes at most.
+/// Tasks that [`each_piece`] takes at most.
 const MAX_TASKS: usize = 128;
 
 /// How many tasks to split `items` into that are worth one each.
 pub(crate) fn tasks_for(threads: usize, items: usize) -> usize {
     threads.min(items).clamp(1, MAX_TASKS)
-}
-
-/// Calls `f(0)` to `f(tasks - 1)` through the host, each at most once whatever
-/// the host does, so that tasks may write to memory of their own through
-/// [`Shared`]. `tasks` is at most [`MAX_TASKS`], as [`tasks`] and [`tasks_for`] see to.
-pub(crate) fn each_once(par: &dyn ParallelFor, tasks: usize, f: &(dyn Fn(usize) + Sync)) {
-    if tasks <= 1 {
-        return f(0);
-    }
-    let started = [const { AtomicU32::new(0) }; MAX_TASKS / 32];
-    par.run(tasks, &|i| {
-        let Some(word) = started.get(i / 32).filter(|_| i < tasks) else {
-            return;
-        };
-        let bit = 1 << (i % 32);
-        if word.fetch_or(bit, Ordering::Relaxed) & bit == 0 {
-            f(i);
-        }
-    });
 }
 
 /// Pieces that a task's share is cut into where nothing says how many there are.
@@ -159,9 +140,10 @@ impl Iterator for Pieces<'_> {
     }
 }
 
-/// Calls `f(task, pieces)` once for every task, through the host; all pieces of all
-/// shares are taken once, whatever the host does, as long as it calls one task.
-/// `tasks` as for [`each_once`]; share `t` has `pieces(t)` pieces.
+/// Calls `f(task, pieces)` for every task, through the host, at most once whatever the
+/// host does, so that tasks may write to memory of their own through [`Shared`]; all pieces
+/// of all shares are taken once, as long as it calls one task. `tasks` is at most
+/// [`MAX_TASKS`], as [`tasks`] and [`tasks_for`] see to; share `t` has `pieces(t)` pieces.
 pub(crate) fn each_piece(
     par: &dyn ParallelFor,
     tasks: usize,
@@ -184,7 +166,6 @@ pub(crate) fn each_piece(
         taken: [const { AtomicUsize::new(0) }; MAX_TASKS],
     };
     par.run(tasks, &|t| {
-        // Each task once, whatever the host does.
         if t >= tasks || shares.taken(t).fetch_or(STARTED, Ordering::Relaxed) & STARTED != 0 {
             return;
         }
@@ -346,7 +327,7 @@ mod tests {
             for host in hosts {
                 let mut counts = vec![0u8; tasks];
                 let shared = Shared::new(&mut counts);
-                each_once(host, tasks, &|t| {
+                each_piece(host, tasks, &|_| 0, &|t, _| {
                     // SAFETY: each task has one element of its own.
                     let mine = unsafe { shared.part(t..t + 1) };
                     mine[0] += 1;

@@ -5,7 +5,7 @@ use super::stage::{self, Form, Input};
 use super::{decoded, stream, tile};
 use crate::conv2d::Conv2dShape;
 use crate::layout::BLOCK;
-use crate::par::{SCRATCH_ALIGN, each_once, share, tasks_for};
+use crate::par::{SCRATCH_ALIGN, each_piece, share, tasks_for};
 use crate::product::{Problem, Rows, Size};
 use crate::task_scratch::TaskScratch;
 use crate::{Codec, Ctx, Invalid};
@@ -222,8 +222,9 @@ pub(super) unsafe fn run<R: Rows>(
 ) -> Result<(), Invalid> {
     let threads = ctx.threads();
     let scratch = TaskScratch::new(&mut *ctx.scratch, threads, plan.tasks, plan.task)?;
-    each_once(ctx.par, plan.tasks, &|i| {
-        // SAFETY: every task has a range of its own, and `each_once` runs a task
+    // Shares are not cut into pieces: tiles are configured once for all of one.
+    each_piece(ctx.par, plan.tasks, &|_| 0, &|i, _| {
+        // SAFETY: every task has a range of its own, and `each_piece` runs a task
         // no more than once.
         let Some(scratch) = (unsafe { scratch.part(i) }) else {
             return;
