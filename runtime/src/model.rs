@@ -158,22 +158,24 @@ impl<'m> Model<'m> {
 
     /// The tensor with this id.
     pub fn tensor(&self, id: u32) -> Option<Tensor> {
-        let record = self.tensors.get(usize::try_from(id).ok()?)?;
-        Tensor::decode(record).ok()
+        self.find(id).ok()
     }
 
     /// As [`tensor`](Self::tensor), for ids from the file that is being checked.
     pub(crate) fn find(&self, id: u32) -> Result<Tensor, Error> {
-        let at = usize::try_from(id).map_err(|_| Error::Bounds)?;
-        Tensor::decode(self.tensors.get(at).ok_or(Error::Bounds)?)
+        Tensor::decode(self.tensor_record(id)?)
     }
 
     /// As [`find`](Self::find), for what has been checked: all tensors are before an op is
     /// looked at.
     #[inline]
     fn read(&self, id: u32) -> Result<Tensor, Error> {
+        Tensor::read(self.tensor_record(id)?)
+    }
+
+    fn tensor_record(&self, id: u32) -> Result<&'m [u8; Tensor::LEN], Error> {
         let at = usize::try_from(id).map_err(|_| Error::Bounds)?;
-        Tensor::read(self.tensors.get(at).ok_or(Error::Bounds)?)
+        self.tensors.get(at).ok_or(Error::Bounds)
     }
 
     /// All tensors, in the order of their ids.
@@ -344,7 +346,7 @@ impl<'m> Ops<'m> {
             *step = None;
             return Ok(());
         }
-        let record = OpRecord::read(self.rest)?;
+        let record = OpRecord::decode(self.rest)?;
         let step = step.get_or_insert_with(|| OpStep {
             number: 0,
             record,

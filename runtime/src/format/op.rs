@@ -102,22 +102,14 @@ impl<'a> OpRecord<'a> {
         Ok(len)
     }
 
-    /// Reads the record at the start of `bytes` and checks its lengths, its
-    /// attributes and that no operand is missing.
+    /// Reads the record at the start of `bytes` and checks its lengths and its
+    /// attributes; the ids are for [`check_ids`](Self::check_ids).
     ///
     /// # Errors
     /// [`Error::Bounds`] where the record is longer than `bytes`,
     /// [`Error::UnknownOp`], [`Error::Malformed`] for lengths or attributes
-    /// that do not fit, [`Error::BadOp`] for a wrong number of ids.
+    /// that do not fit.
     pub fn decode(bytes: &'a [u8]) -> Result<OpRecord<'a>, Error> {
-        let record = Self::read(bytes)?;
-        record.check_ids()?;
-        Ok(record)
-    }
-
-    /// As [`decode`](Self::decode) but for the ids, which in a file that was checked are
-    /// as they should be.
-    pub(crate) fn read(bytes: &'a [u8]) -> Result<OpRecord<'a>, Error> {
         let head = bytes.get(..Self::HEAD).ok_or(Error::Bounds)?;
         let half = |at| u16_at(head, at).ok_or(Error::Bounds);
         let len = 4 * usize::from(half(Self::WORDS)?);
@@ -143,9 +135,12 @@ impl<'a> OpRecord<'a> {
         })
     }
 
-    /// No more ids than the op's row has, and none absent that the row does
-    /// not mark with `?`.
-    pub(crate) fn check_ids(&self) -> Result<(), Error> {
+    /// Checks that there are no more ids than the op's row has, and none absent that the
+    /// row does not mark with `?`.
+    ///
+    /// # Errors
+    /// [`Error::BadOp`].
+    pub fn check_ids(&self) -> Result<(), Error> {
         let row = self.op.row();
         for (ids, names) in [(self.inputs, row.operands), (self.outputs, row.results)] {
             let complete = names
