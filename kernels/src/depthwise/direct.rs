@@ -24,6 +24,7 @@ use crate::product::Size;
 use crate::product::scalar::Element;
 use crate::task_scratch::TaskScratch;
 use crate::{Ctx, Invalid};
+use core::iter::once;
 use core::ops::Range;
 
 /// Channels of a part, times the width of the kernel, at most: what some positions
@@ -89,14 +90,23 @@ pub(super) trait Vector: Sized {
 /// Scratch bytes for this many threads; `usize::MAX` where that overflows.
 pub(super) fn scratch<V: Vector>(size: &Size, shape: &Conv2dShape, threads: usize) -> usize {
     let own = if is_common::<V>(shape) {
-        let tasks = tasks_for(threads, size.rows);
         weights_len::<V>(size)
-            .and_then(|len| len.checked_mul(tasks))
+            .and_then(|len| len.checked_mul(tasks(shape, threads)))
             .unwrap_or(usize::MAX)
     } else {
         0
     };
     lines::scratch::<V::Lines>(size, shape, threads).max(own)
+}
+
+/// Lines of output over all images; that of a shape that was checked does not overflow.
+fn output_lines(shape: &Conv2dShape) -> usize {
+    shape.batch * shape.output[0]
+}
+
+/// Tasks, each with the weights in its part of scratch.
+fn tasks(shape: &Conv2dShape, threads: usize) -> usize {
+    tasks_for(threads, output_lines(shape))
 }
 
 /// Whether there is code for this kernel.
@@ -139,15 +149,18 @@ pub(super) unsafe fn run<V: Vector>(
         return unsafe { lines::run::<V::Lines>(ctx, problem, x) };
     };
     let len = weights_len::<V>(&problem.size).ok_or(Invalid)?;
-    let lines = shape.batch * shape.output[0];
     let threads = ctx.threads();
-    let tasks = tasks_for(threads, lines);
+    let tasks = tasks(shape, threads);
     let scratch = TaskScratch::new(&mut *ctx.scratch, threads, tasks, len)?;
-    let of = |task: usize| share(lines, tasks, task);
+    let of = |task: usize| share(output_lines(shape), tasks, task);
     each_piece(ctx.par, tasks, &|task| of(task).len(), &|task, pieces| {
         // SAFETY: every task has a range of its own, and `each_piece` runs a task
         // no more than once.
         let Some(scratch) = (unsafe { scratch.part(task) }) else {
+            return;
+        };
+        // A task that begins late may find nothing left.
+        let Some(first) = pieces.next() else {
             return;
         };
         // SAFETY: aligned, and a float may have any bits.
@@ -161,7 +174,7 @@ pub(super) unsafe fn run<V: Vector>(
             weights,
             out,
         };
-        for (task, piece) in pieces {
+        for (task, piece) in once(first).chain(pieces) {
             let line = of(task).start + piece;
             // SAFETY: the caller's promise; kernel and stride are common ones, and the
             // lines of pieces different ones.
