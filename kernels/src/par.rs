@@ -82,15 +82,17 @@ struct Shares<'a> {
     tasks: usize,
     /// How many pieces a share has.
     pieces: &'a (dyn Fn(usize) -> usize + Sync),
-    /// How many are taken, or more, and [`STARTED`]; of share `t` at `t *
+    /// How many are taken, or more, with [`STARTED`] and [`USED_UP`]; of share `t` at `t *
     /// (MAX_TASKS / tasks)`, so that those of a few tasks lie in different cache lines,
     /// which others look at before they write.
     taken: [AtomicUsize; MAX_TASKS],
 }
 
-/// Says that the share's task was called. A task adds at most one too many, so that
-/// what is below does not overflow.
+/// Says that the share's task was called.
 const STARTED: usize = 1 << (usize::BITS - 1);
+/// Its task says that all pieces are taken, so that others need not count them. A task adds
+/// at most one too many, so that what is below does not overflow.
+const USED_UP: usize = STARTED >> 1;
 
 impl Shares<'_> {
     fn taken(&self, share: usize) -> &AtomicUsize {
@@ -122,15 +124,22 @@ impl Iterator for Pieces<'_> {
         };
         while self.left > 0 {
             let taken = shares.taken(self.share);
-            let count = *self
-                .count
-                .get_or_insert_with(|| (shares.pieces)(self.share));
             // Relaxed: nobody reads what another piece wrote.
-            if taken.load(Ordering::Relaxed) & !STARTED < count {
-                let piece = taken.fetch_add(1, Ordering::Relaxed) & !STARTED;
-                if piece < count {
-                    return Some((self.share, piece));
+            let seen = taken.load(Ordering::Relaxed) & !STARTED;
+            if seen < USED_UP {
+                let count = *self
+                    .count
+                    .get_or_insert_with(|| (shares.pieces)(self.share));
+                if seen < count {
+                    let piece = taken.fetch_add(1, Ordering::Relaxed) & !STARTED;
+                    if piece < count {
+                        return Some((self.share, piece));
+                    }
                 }
+            }
+            // The first share is the task's own.
+            if self.left == shares.tasks {
+                taken.fetch_or(USED_UP, Ordering::Relaxed);
             }
             self.left -= 1;
             self.share = (self.share + 1) % shares.tasks;
