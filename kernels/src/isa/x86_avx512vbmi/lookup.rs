@@ -77,7 +77,7 @@ impl Tile for N12 {
         }
     }
 
-    #[target_feature(enable = "avx512f,avx512bw")]
+    #[target_feature(enable = "avx512f,avx512vbmi")]
     unsafe fn decode(
         _: Codec,
         matrix: &Matrix,
@@ -171,6 +171,39 @@ impl Sums for N12 {
             sum
         }
     }
+
+    const WITHIN: bool = true;
+
+    #[inline(always)]
+    unsafe fn sums_within<const R: usize, const B: usize>(
+        chunk: &Chunk,
+        segments: &Segments,
+        beyond: [usize; 2],
+    ) -> [[__m512i; B]; R] {
+        let [left, right] = beyond.map(|beyond| beyond / STEP);
+        let between = segments.len / STEP - left - right;
+        let mut panels = chunk.panels.cast_const();
+        // SAFETY: the caller's promises.
+        unsafe {
+            let mut sums = LateSums::<R, B>::new([[_mm512_setzero_si512(); B]; R]);
+            for segment in 0..segments.count {
+                let mut tables = core::array::from_fn(|r| segments.row(r, segment));
+                if R > 1 || left == 0 {
+                    sums.look_up::<1, 0>(panels, chunk.stride, &tables, left);
+                }
+                (panels, tables) = further(panels, tables, left);
+                sums.look_up::<0, 0>(panels, chunk.stride, &tables, between);
+                (panels, tables) = further(panels, tables, between);
+                if R > 1 && right > 0 {
+                    sums.leave_last();
+                    sums.look_up::<0, 1>(panels, chunk.stride, &tables, right);
+                    sums.meet_last();
+                }
+                (panels, _) = further(panels, tables, right);
+            }
+            sums.all()
+        }
+    }
 }
 
 /// For each sum of a table, which two of 16 activations it is of; 32 more where the
@@ -216,20 +249,19 @@ fn sums_of(x: __m512i, [first, second]: [__m512i; 2]) -> __m512i {
 }
 
 /// The indices of 16 k of an n12 panel, the first or the second 16.
-#[target_feature(enable = "avx512f,avx512bw")]
+#[target_feature(enable = "avx512f,avx512vbmi")]
 #[inline]
 fn indices(panel: __m512i, half: usize) -> __m512i {
-    // The bytes of the first 16 k of every output, each twice.
-    let twice = _mm512_set4_epi32(0x0d0d_0c0c, 0x0909_0808, 0x0505_0404, 0x0101_0000);
-    let low = _mm512_set1_epi32(0x000f_000f);
-    let high = _mm512_set1_epi32(0x0f00_0f00);
+    // Where the nibbles of two outputs begin in 64 bits, if these are the first 16 k; the
+    // others are two bytes further on.
+    let nibbles = _mm512_set1_epi64(0x2c28_2420_0c08_0400);
+    let nibbles = _mm512_or_si512(nibbles, _mm512_set1_epi8(16 * half as i8));
+    let bits = _mm512_multishift_epi64_epi8(nibbles, panel);
+    // The nibble and the table.
+    let low = _mm512_set1_epi8(0x0f);
     let tables = _mm512_set1_epi32(0x3020_1000);
-    // The other 16 k of a panel are two bytes further on.
-    let select = _mm512_add_epi8(twice, _mm512_set1_epi8(2 * half as i8));
-    let bytes = _mm512_shuffle_epi8(panel, select);
-    let even = _mm512_and_si512(bytes, low);
-    let odd = _mm512_and_si512(_mm512_srli_epi16::<4>(bytes), high);
-    _mm512_or_si512(_mm512_or_si512(even, odd), tables)
+    const LOW_OR_TABLE: i32 = (0xf0 & 0xcc) | 0xaa;
+    _mm512_ternarylogic_epi32::<LOW_OR_TABLE>(bits, low, tables)
 }
 
 /// Rows `from..from + R` of a tile; those that the tile does not have are the
@@ -307,81 +339,152 @@ unsafe fn look_up<const R: usize, const B: usize>(
     segments: &Segments,
     from: usize,
 ) {
+    let steps = segments.len / STEP;
+    let mut panels = chunk.panels.cast_const();
     // SAFETY: the caller's promises. A panel has 64 bytes for every step of every
     // segment, a segment 64 bytes of tables.
     unsafe {
-        let mut found = [[_mm512_setzero_si512(); B]; R];
-        let mut panels = chunk.panels.cast_const();
+        let mut sums = LateSums::<R, B>::new(*sum);
         for segment in 0..segments.count {
-            let tables: [_; R] = core::array::from_fn(|r| segments.row(from + r, segment));
-            for step in 0..segments.len / STEP {
-                step_of(sum, &mut found, load(panels, chunk.stride), &tables, step);
-                panels = panels.add(BYTES);
-            }
+            let tables = core::array::from_fn(|r| segments.row(from + r, segment));
+            sums.look_up::<0, 0>(panels, chunk.stride, &tables, steps);
+            panels = panels.add(steps * BYTES);
         }
-        add_found(sum, &found);
+        *sum = sums.all();
     }
 }
 
-/// How many rows later what is looked up is added: eight registers, or else all rows.
+/// Sums of `R` rows and `B` blocks to which what is looked up is added [`LATE`](Self::LATE)
+/// rows later.
 ///
 /// Intel's CPUs look up with one of the two units that add, and decide early which of
 /// them adds. Additions that need not wait for their look-up take the look-ups' unit less
 /// often: 0.97 look-ups a cycle rather than 0.92 (family 6, model 207).
-const fn late(rows: usize, blocks: usize) -> usize {
-    let late = 8 / blocks;
-    if rows.is_multiple_of(late) {
-        late
-    } else {
-        rows
-    }
+struct LateSums<const R: usize, const B: usize> {
+    sum: [[__m512i; B]; R],
+    /// Of row `r` in place `r % LATE`.
+    found: [[__m512i; B]; R],
 }
 
-/// Looks the sums of a step up in the tables of every row, with the indices of every
-/// block, and adds those of [`late`] rows before; they are in the first rows of `found`.
-///
-/// # Safety
-///
-/// As for [`add`]; the rows' tables of this step are there.
-#[inline(always)]
-unsafe fn step_of<const R: usize, const B: usize>(
-    sum: &mut [[__m512i; B]; R],
-    found: &mut [[__m512i; B]; R],
-    index: [__m512i; B],
-    tables: &[*const u8; R],
-    step: usize,
-) {
-    let late = const { late(R, B) };
-    for r in 0..R {
-        let (sum, found) = (&mut sum[(r + R - late) % R], &mut found[r % late]);
-        // SAFETY: the caller's promises.
-        unsafe {
-            let table = table(tables[r], step);
-            for b in 0..B {
-                sum[b] = add_up(sum[b], found[b]);
-                found[b] = _mm512_permutexvar_epi8(index[b], table);
+impl<const R: usize, const B: usize> LateSums<R, B> {
+    /// Eight registers, or all rows.
+    const LATE: usize = if 8 / B < R { 8 / B } else { R };
+
+    /// What was looked up before is in `sum`.
+    ///
+    /// # Safety
+    ///
+    /// The CPU has AVX-512 F.
+    #[inline(always)]
+    unsafe fn new(sum: [[__m512i; B]; R]) -> Self {
+        // SAFETY: the caller's promise.
+        let found = unsafe { [[_mm512_setzero_si512(); B]; R] };
+        LateSums { sum, found }
+    }
+
+    /// Looks up `steps` steps, for all rows but so many at the beginning and at the end.
+    ///
+    /// # Safety
+    ///
+    /// As for [`add`]; the steps' indices and tables are there, a block's `stride` bytes
+    /// from the one before.
+    #[inline(always)]
+    unsafe fn look_up<const BEFORE: usize, const AFTER: usize>(
+        &mut self,
+        panels: *const u8,
+        stride: usize,
+        tables: &[*const u8; R],
+        steps: usize,
+    ) {
+        for step in 0..steps {
+            // SAFETY: the caller's promises.
+            unsafe {
+                let index = load::<B>(panels.add(step * BYTES), stride);
+                for row in BEFORE..R - AFTER {
+                    // The row before that was found in this place.
+                    let before = if row >= BEFORE + Self::LATE {
+                        row - Self::LATE
+                    } else {
+                        row + (R - AFTER - 1 - row) / Self::LATE * Self::LATE
+                    };
+                    let (sum, found) = (&mut self.sum[before], &mut self.found[row % Self::LATE]);
+                    let table = table(tables[row], step);
+                    for b in 0..B {
+                        sum[b] = add_up(sum[b], found[b]);
+                        found[b] = _mm512_permutexvar_epi8(index[b], table);
+                    }
+                }
             }
         }
     }
-}
 
-/// Adds what the last rows of the last step found.
-///
-/// # Safety
-///
-/// The CPU has AVX-512 F and VNNI.
-#[inline(always)]
-unsafe fn add_found<const R: usize, const B: usize>(
-    sum: &mut [[__m512i; B]; R],
-    found: &[[__m512i; B]; R],
-) {
-    let late = const { late(R, B) };
-    for (sum, found) in sum[R - late..].iter_mut().zip(found) {
-        for (sum, found) in sum.iter_mut().zip(found) {
+    /// Before the last row is left out.
+    ///
+    /// # Safety
+    ///
+    /// As for [`add`].
+    #[inline(always)]
+    unsafe fn leave_last(&mut self) {
+        if R > Self::LATE {
             // SAFETY: the caller's promise.
-            *sum = unsafe { add_up(*sum, *found) };
+            unsafe { self.add(R - 1) };
         }
     }
+
+    /// After the last row was left out.
+    ///
+    /// # Safety
+    ///
+    /// As for [`add`].
+    #[inline(always)]
+    unsafe fn meet_last(&mut self) {
+        if R > Self::LATE {
+            // SAFETY: the caller's promise.
+            unsafe { self.add(R - 1 - Self::LATE) };
+        }
+    }
+
+    /// Adds what was found of a row.
+    ///
+    /// # Safety
+    ///
+    /// As for [`add`]; it is the row that was found last in its place.
+    #[inline(always)]
+    unsafe fn add(&mut self, row: usize) {
+        let found = &mut self.found[row % Self::LATE];
+        for (sum, found) in self.sum[row].iter_mut().zip(found) {
+            // SAFETY: the caller's promise.
+            unsafe {
+                *sum = add_up(*sum, *found);
+                *found = _mm512_setzero_si512();
+            }
+        }
+    }
+
+    /// All sums.
+    ///
+    /// # Safety
+    ///
+    /// As for [`add`].
+    #[inline(always)]
+    unsafe fn all(mut self) -> [[__m512i; B]; R] {
+        for row in R - Self::LATE..R {
+            // SAFETY: the caller's promise.
+            unsafe { self.add(row) };
+        }
+        self.sum
+    }
+}
+
+/// Panels and tables so many steps further on.
+#[inline(always)]
+fn further<const R: usize>(
+    panels: *const u8,
+    tables: [*const u8; R],
+    steps: usize,
+) -> (*const u8, [*const u8; R]) {
+    let on = |at: *const u8| at.wrapping_add(steps * BYTES);
+    (on(panels), tables.map(on))
 }
 
 /// A table of a row.

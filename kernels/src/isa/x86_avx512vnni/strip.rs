@@ -12,7 +12,7 @@ use super::multiply::load;
 use super::tile::{BLOCKS, BYTES, Outputs};
 use crate::epilogue::x86_avx512::{Columns, SumRows};
 use crate::layout::BLOCK;
-use crate::product::tiled::{Chunk, Segments};
+use crate::product::tiled::{Border, Chunk, Segments};
 use core::arch::x86_64::*;
 use core::ops::Range;
 
@@ -35,6 +35,24 @@ pub(crate) trait Sums {
         chunk: &Chunk,
         segments: &Segments,
     ) -> [[__m512i; B]; R];
+
+    /// Whether there is a [`sums_within`](Self::sums_within).
+    const WITHIN: bool = false;
+
+    /// As [`sums`](Self::sums), without the first and the last so many activations of each
+    /// segment for the first and the last row: they are zeros, and multiples of a step.
+    ///
+    /// # Safety
+    ///
+    /// As for [`sums`](Self::sums); there are so many activations.
+    unsafe fn sums_within<const R: usize, const B: usize>(
+        chunk: &Chunk,
+        segments: &Segments,
+        _beyond: [usize; 2],
+    ) -> [[__m512i; B]; R] {
+        // SAFETY: the caller's promises.
+        unsafe { Self::sums::<R, B>(chunk, segments) }
+    }
 }
 
 /// Computes a strip, if this is its way; tells whether it is. `R1` to `R4` are rows whose
@@ -160,6 +178,10 @@ unsafe fn each<P: Sums, const R: usize, const B: usize, const RESIDUAL: bool>(
     mut rows: Range<usize>,
 ) {
     let mut segments = chunk.segments;
+    if P::WITHIN && B == BLOCKS && segments.border.beyond != [0; 2] {
+        // SAFETY: the caller's promises.
+        return unsafe { lines::<P, R, B, RESIDUAL>(chunk, finish, rows) };
+    }
     // SAFETY: the caller's promises; pointers are there for every row of the strip.
     unsafe {
         while rows.len() >= R {
@@ -174,6 +196,54 @@ unsafe fn each<P: Sums, const R: usize, const B: usize, const RESIDUAL: bool>(
         if !rows.is_empty() {
             tile::<P, 1, B, RESIDUAL>(chunk, finish, &mut segments, &mut rows);
         }
+    }
+}
+
+/// As [`each`], with tiles that lie in one line each and leave out what is beyond the input.
+///
+/// # Safety
+///
+/// As for [`each`].
+#[inline(always)]
+unsafe fn lines<P: Sums, const R: usize, const B: usize, const RESIDUAL: bool>(
+    chunk: &Chunk,
+    finish: &P::Rows<B>,
+    rows: Range<usize>,
+) {
+    let mut segments = chunk.segments;
+    let Border {
+        width,
+        first,
+        beyond: [left, right],
+    } = segments.border;
+    let (mut row, mut x) = (rows.start, first);
+    while row < rows.end {
+        let count = R.min(width - x).min(rows.end - row);
+        let left = if x == 0 { left } else { 0 };
+        let right = if x + count == width { right } else { 0 };
+        let beyond = [left, right];
+        // SAFETY: the caller's promises; pointers are there for every row of the strip.
+        unsafe {
+            macro_rules! within {
+                ($count:expr) => {{
+                    let sums = P::sums_within::<{ $count }, B>(chunk, &segments, beyond);
+                    finish.rows::<{ $count }, RESIDUAL>(row, &sums);
+                }};
+            }
+            match count {
+                1 => within!(1),
+                2 => within!(2),
+                3 => within!(3),
+                _ if beyond == [0; 2] => {
+                    let sums = P::sums::<R, B>(chunk, &segments);
+                    finish.rows::<R, RESIDUAL>(row, &sums);
+                }
+                _ => within!(R),
+            }
+        }
+        segments.pointers = segments.pointers.wrapping_add(count);
+        row += count;
+        x = if x + count == width { 0 } else { x + count };
     }
 }
 

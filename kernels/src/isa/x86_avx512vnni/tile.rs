@@ -212,6 +212,7 @@ tile!(I16: i16, 2, Words, true, 144, {
 
 tile!(I8: i8, 4, Bytes, false, 288, {
     const ZERO: u8 = 128;
+    const STARTS: bool = true;
     const INTEGERS: bool = true;
 
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]

@@ -95,6 +95,30 @@ impl Axis {
         k * self.dilation
     }
 
+    /// The outputs under whose taps there is nothing but inputs; all where inputs lie
+    /// apart.
+    pub(super) fn whole(&self) -> Range<usize> {
+        if self.kernel == 1 || self.gap != 1 {
+            return 0..self.outputs;
+        }
+        // The place behind the last input, from the last tap's on.
+        let end = (self.inputs as isize + self.shift).saturating_sub_unsigned(self.reach() - 1);
+        let end = (end.max(0) as usize).div_ceil(self.step).min(self.outputs);
+        let start = (self.shift.max(0) as usize).div_ceil(self.step);
+        start.min(end)..end
+    }
+
+    /// The taps of an output from the first to the last that is an input's; all if none
+    /// is.
+    pub(super) fn inputs(&self, output: usize) -> Range<usize> {
+        let is_input = |k: &usize| self.input(output * self.step + self.tap(*k)).is_some();
+        let mut taps = 0..self.kernel;
+        match (taps.clone().find(is_input), taps.rfind(is_input)) {
+            (Some(first), Some(last)) => first..last + 1,
+            _ => 0..self.kernel,
+        }
+    }
+
     /// The input at a place.
     fn input(&self, place: usize) -> Option<usize> {
         let at = (place as isize).wrapping_mul(self.scale as isize) - self.shift;

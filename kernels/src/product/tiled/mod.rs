@@ -35,7 +35,7 @@ use crate::task_scratch::TaskScratch;
 use crate::{Ctx, Invalid};
 use core::ops::Range;
 
-pub(crate) use tile::{Chunk, Outputs, Part, Segments, Tile};
+pub(crate) use tile::{Border, Chunk, Outputs, Part, Segments, Tile};
 
 mod image;
 mod plan;
@@ -168,17 +168,17 @@ impl<T: Tile, R: Rows> Task<'_, T, R> {
         if !there {
             return false;
         }
-        // SAFETY: these parts have room for a strip's rows, and as many as a tile
+        // SAFETY: these parts have room for a strip's rows, and as many more as a tile
         // has; the pointers were just written.
         unsafe {
             let last = self.pointer(rows.len() - 1).read();
-            for row in rows.len()..rows.len().next_multiple_of(T::ROWS) {
+            for row in rows.len()..rows.len() + T::ROWS {
                 self.pointer(row).write(last);
             }
             let sums = self.part::<i32>(plan.row_sums);
             sums.write_bytes(0, rows.len());
             let sums = core::slice::from_raw_parts_mut(sums, rows.len());
-            T::row_sums(&self.segments(0, rows.len()), sums);
+            T::row_sums(&self.segments(rows, 0), sums);
         }
         true
     }
@@ -254,17 +254,19 @@ impl<T: Tile, R: Rows> Task<'_, T, R> {
                     }
                     (self.part::<u8>(kept * plan.panel), plan.panel)
                 };
-                let chunk = |row: usize, count_rows: usize| {
-                    let mut segments = self.segments(row, count_rows);
-                    segments.offsets = segments.offsets.wrapping_add(segment);
-                    (segments.count, segments.len) = (count, len);
+                // Some rows' products with some of the chunk's segments.
+                let chunk = |tile: &Range<usize>, of: Range<usize>, packed: *const u8| {
+                    let row = tile.start - rows.start;
+                    let mut segments = self.segments(tile.clone(), row);
+                    segments.offsets = segments.offsets.wrapping_add(segment + of.start);
+                    (segments.count, segments.len) = (of.len(), len);
                     segments.offset = from * T::UNIT;
                     let waiting = if single { 0 } else { row };
                     Chunk {
                         segments,
-                        panels,
+                        panels: panels.wrapping_add(of.start * len / T::STEP * T::GROUP),
                         stride,
-                        packed: if row == 0 { packed } else { core::ptr::null() },
+                        packed,
                         packed_stride,
                         blocks: units.len(),
                         starts: self
@@ -277,18 +279,36 @@ impl<T: Tile, R: Rows> Task<'_, T, R> {
                         last: segment + count == plan.segments && from + len == plan.len,
                     }
                 };
-                for tile in self.tiles(rows.clone(), decoding) {
-                    let chunk = chunk(tile.start - rows.start, tile.len());
-                    // SAFETY: panels and segments were just made, or are to be; the
-                    // promises of the caller.
-                    unsafe {
-                        let left = tile.start..rows.end;
-                        if single && chunk.packed.is_null() && T::strip(&chunk, &columns, left) {
-                            break;
+                // What decodes does so for all rows, so rows with all segments come first.
+                let mut first = decoding;
+                for whole in [true, false] {
+                    for (band, of) in plan.bands(&rows) {
+                        let all = of.len() == plan.segments;
+                        if all != whole {
+                            continue;
                         }
-                        T::add(&chunk);
-                        if chunk.last {
-                            T::finish(&columns, tile, chunk.sums.cast(), plan.segments * plan.len);
+                        let of = if single { of } else { 0..count };
+                        for tile in self.tiles(band.clone(), core::mem::take(&mut first)) {
+                            let packed = core::mem::replace(&mut packed, core::ptr::null());
+                            let of = if packed.is_null() {
+                                of.clone()
+                            } else {
+                                0..count
+                            };
+                            let chunk = chunk(&tile, of, packed);
+                            // SAFETY: panels and segments were just made, or are to be;
+                            // the promises of the caller.
+                            unsafe {
+                                let left = tile.start..band.end;
+                                if single && packed.is_null() && T::strip(&chunk, &columns, left) {
+                                    break;
+                                }
+                                T::add(&chunk);
+                                if chunk.last {
+                                    let k = plan.segments * plan.len;
+                                    T::finish(&columns, tile, chunk.sums.cast(), k);
+                                }
+                            }
                         }
                     }
                 }
@@ -345,15 +365,22 @@ impl<T: Tile, R: Rows> Task<'_, T, R> {
         }
     }
 
-    /// The whole segments of some rows of a strip, from `first` on.
-    fn segments(&self, first: usize, rows: usize) -> Segments {
+    /// The whole segments of some rows, the first of which is row `row` of the strip that
+    /// is there.
+    fn segments(&self, rows: Range<usize>, row: usize) -> Segments {
+        let width = self.plan.source.axes[1].outputs;
         Segments {
-            pointers: self.pointer(first).cast_const(),
+            pointers: self.pointer(row).cast_const(),
             offsets: self.part::<usize>(self.plan.offsets).cast_const(),
             count: self.plan.segments,
             offset: 0,
             len: self.plan.len,
-            rows,
+            rows: rows.len(),
+            border: Border {
+                width,
+                first: rows.start % width,
+                beyond: self.plan.beyond,
+            },
         }
     }
 

@@ -16,7 +16,7 @@ pub(super) const SUMS: usize = 4 * BLOCK;
 const PRODUCTS: usize = 128 << 10;
 
 /// A plan; lengths and distances are counted in elements where not said otherwise.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Plan {
     pub(super) split: Split,
     pub(super) source: Source,
@@ -29,6 +29,11 @@ pub(super) struct Plan {
     pub(super) segments: usize,
     pub(super) taps: usize,
     pub(super) len: usize,
+    /// Lines of output of which all segments are computed; of others only those that are
+    /// not all beyond the input.
+    pub(super) whole: Range<usize>,
+    /// See [`Line::beyond`](super::Border::beyond).
+    pub(super) beyond: [usize; 2],
     /// Segments of a chunk, and elements of each: either all segments' lengths
     /// or a single segment's part.
     pub(super) chunk: [usize; 2],
@@ -112,6 +117,18 @@ impl Plan {
         let single = chunk == [segments, len];
         let most = if single { T::STRIP } else { T::WAITING }.next_multiple_of(T::ROWS);
 
+        // What fills segments up is not zeros.
+        let full = len == segment_taps * channels;
+        let (whole, beyond) = if single && full && !direct && !T::STARTS {
+            let line = segment_taps == across.kernel && channels.is_multiple_of(T::STEP);
+            let ends = across.whole();
+            let ends = [ends.start > 0, ends.end < across.outputs];
+            let beyond = ends.map(|beyond| if line && beyond { channels } else { 0 });
+            (source.axes[0].whole(), beyond)
+        } else {
+            (0..source.axes[0].outputs, [0; 2])
+        };
+
         let mut plan = Plan {
             split: Split::new(size, threads, T::ROWS),
             source,
@@ -120,6 +137,8 @@ impl Plan {
             segments,
             taps: segment_taps,
             len,
+            whole,
+            beyond,
             chunk,
             strip: most.min(size.rows.checked_next_multiple_of(T::ROWS)?),
             unit: T::ROWS,
@@ -151,19 +170,16 @@ impl Plan {
         plan.cut_blocks(size);
         let strip_tiles = plan.strip.div_ceil(T::ROWS);
         let strip_rows = strip_tiles * T::ROWS;
-        // A strip's last tile may compute more rows than it has, up to `ROWS`.
-        let waiting = if single {
-            T::ROWS
-        } else {
-            strip_rows + T::ROWS
-        };
+        // A tile may compute more rows than it has, up to `ROWS`.
+        let beyond = strip_rows + T::ROWS;
+        let waiting = if single { T::ROWS } else { beyond };
         let end = &mut plan.task;
         part(end, panels, blocks)?;
         plan.starts = part(end, blocks, size_of::<[i32; BLOCK]>())?;
         plan.decoded = part(end, decoded, size_of::<bool>())?;
         plan.sums = part(end, waiting, T::BLOCKS * SUMS)?;
-        plan.pointers = part(end, strip_rows, size_of::<*const u8>())?;
-        plan.row_sums = part(end, strip_rows, size_of::<i32>())?;
+        plan.pointers = part(end, beyond, size_of::<*const u8>())?;
+        plan.row_sums = part(end, beyond, size_of::<i32>())?;
         plan.offsets = part(end, segments, size_of::<usize>())?;
         plan.image = part(end, plan.image_len, 1)?;
         Some(plan)
@@ -271,6 +287,35 @@ impl Plan {
         let strips = left.div_ceil(self.strip);
         let alike = left.div_ceil(strips).next_multiple_of(self.unit);
         rows.start..rows.start + alike.min(self.strip).min(left)
+    }
+
+    /// Rows one after the other of which the same segments are to be computed, and these.
+    pub(super) fn bands(
+        &self,
+        rows: &Range<usize>,
+    ) -> impl Iterator<Item = (Range<usize>, Range<usize>)> {
+        let [down, across] = &self.source.axes;
+        let mut left = rows.clone();
+        core::iter::from_fn(move || {
+            if left.is_empty() {
+                return None;
+            }
+            let line = left.start / across.outputs;
+            let number = line % down.outputs;
+            let (lines, segments) = if self.whole == (0..down.outputs) {
+                (usize::MAX, 0..self.segments)
+            } else if self.whole.contains(&number) {
+                (self.whole.end - number, 0..self.segments)
+            } else {
+                let of_line = self.segments / down.kernel;
+                let taps = down.inputs(number);
+                (1, taps.start * of_line..taps.end * of_line)
+            };
+            let start = left.start;
+            let end = line.saturating_add(lines).saturating_mul(across.outputs);
+            left.start = left.end.min(end);
+            Some((start..left.start, segments))
+        })
     }
 
     /// How far tap `tap` lies from the first place of an output.

@@ -31,6 +31,9 @@ pub(crate) trait Tile {
     const INTEGERS: bool = false;
     /// Whether activations become tables in which sums are looked up.
     const TABLES: bool = false;
+    /// Whether sums start with something on account of the weights, so that none of these
+    /// can be left out.
+    const STARTS: bool = false;
     /// The byte of which an image's zeros consist.
     const ZERO: u8 = 0;
     /// Bytes of a chunk's panels at most, so that they and the rows they meet stay
@@ -157,6 +160,30 @@ pub(crate) struct Segments {
     pub(crate) len: usize,
     /// Rows.
     pub(crate) rows: usize,
+    pub(crate) border: Border,
+}
+
+/// Where a strip's rows are in their lines of outputs, and what those at a line's ends need
+/// not read because it lies beyond the input.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Border {
+    /// Outputs of a line.
+    pub(crate) width: usize,
+    /// Place of the first row in its line.
+    pub(crate) first: usize,
+    /// Activations at the start of each segment that the first output of a line need not
+    /// read, and at the end those that the last one need not: zeros of one tap, multiples
+    /// of `STEP`.
+    pub(crate) beyond: [usize; 2],
+}
+
+impl Border {
+    /// Rows that read everything.
+    pub(crate) const NONE: Border = Border {
+        width: usize::MAX,
+        first: 0,
+        beyond: [0; 2],
+    };
 }
 
 impl Segments {

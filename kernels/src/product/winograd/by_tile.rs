@@ -7,7 +7,7 @@
 
 use super::{LINES, PairTile};
 use crate::layout::BLOCK;
-use crate::product::tiled::{Chunk, Segments, Tile};
+use crate::product::tiled::{Border, Chunk, Segments, Tile};
 
 /// Elements that are transformed at a time, of which channels are a multiple.
 const STEP: usize = 16;
@@ -222,6 +222,7 @@ pub(crate) unsafe fn sums<T: Tile, S: Sum>(tile: &PairTile, [upper, lower]: [*mu
                     offset: 0,
                     len: tile.len,
                     rows: tile.rows,
+                    border: Border::NONE,
                 },
                 panels: panels.cast_mut(),
                 stride: tile.stride,
