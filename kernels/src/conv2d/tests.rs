@@ -196,6 +196,39 @@ fn i7_activations_agree() {
     }
 }
 
+/// Images of which much lies beyond the input, with channels that fill steps: it is left out.
+#[test]
+fn zeros_around_the_input_add_nothing() {
+    let mut rng = Rng::new(26);
+    for (x, codec) in inputs() {
+        let tables = x == DType::I8 && codec == Codec::N12;
+        for round in 0..if tables { 80 } else { 8 } {
+            let (channels, outputs) = if round % 8 == 7 {
+                // Of so many weights those are decoded that the first rows meet.
+                (256, 128)
+            } else {
+                rng.pick(&[(16, 64), (32, 64), (32, 128), (48, 16), (48, 40)])
+            };
+            let kernel = rng.pick(&[[3, 3], [3, 3], [5, 5], [2, 3], [4, 2], [1, 3]]);
+            let mut shape = Conv2dShape {
+                kernel,
+                dilation: [1, 1],
+                pad: kernel.map(|kernel| rng.below(kernel)),
+                transposed: false,
+                ..random_shape(1, channels, outputs, &mut rng)
+            };
+            for (i, output) in shape.output.iter_mut().enumerate() {
+                let padded = shape.input[i] + 2 * shape.pad[i];
+                *output = padded.saturating_sub(kernel[i]) / shape.stride[i] + 1;
+            }
+            let y = rng.pick(&[DType::I8, DType::I8, DType::F32]);
+            let mut random = || Case::random(Family::Conv2d, shape, x, codec, y, &mut rng);
+            let case = if tables { i7(random) } else { random() };
+            case.check(&Threads(1 + round % 3));
+        }
+    }
+}
+
 #[test]
 fn threads_do_not_change_results() {
     let mut rng = Rng::new(22);

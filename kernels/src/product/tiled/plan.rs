@@ -86,11 +86,11 @@ impl Plan {
 
         // A line of the kernel is one segment where it lies together and its
         // panels fit.
-        let [_, across] = source.axes;
-        let whole = across.kernel.checked_mul(channels)?;
+        let [down, across] = source.axes;
+        let line = across.kernel.checked_mul(channels)?;
         let together = |alone: bool| {
             let adjacent = alone && across.dilation == 1 && !across.backwards;
-            let fits = whole.checked_next_multiple_of(T::STEP);
+            let fits = line.checked_next_multiple_of(T::STEP);
             (across.kernel == 1 || adjacent) && fits.is_some_and(|len| len <= fitting)
         };
         let cut = |together: bool| {
@@ -118,16 +118,16 @@ impl Plan {
         let most = if single { T::STRIP } else { T::WAITING }.next_multiple_of(T::ROWS);
 
         // What fills segments up is not zeros.
-        let full = len == segment_taps * channels;
-        let (whole, beyond) = if single && full && !direct && !T::STARTS {
-            let line = segment_taps == across.kernel && channels.is_multiple_of(T::STEP);
-            let ends = across.whole();
-            let ends = [ends.start > 0, ends.end < across.outputs];
-            let beyond = ends.map(|beyond| if line && beyond { channels } else { 0 });
-            (source.axes[0].whole(), beyond)
-        } else {
-            (0..source.axes[0].outputs, [0; 2])
-        };
+        let zeros = single && !direct && !T::STARTS && len == segment_taps * channels;
+        let (mut whole, mut beyond) = (0..down.outputs, [0; 2]);
+        if zeros {
+            whole = down.whole();
+            if segment_taps == across.kernel && channels.is_multiple_of(T::STEP) {
+                let whole = across.whole();
+                let ends = [whole.start > 0, whole.end < across.outputs];
+                beyond = ends.map(|beyond| if beyond { channels } else { 0 });
+            }
+        }
 
         let mut plan = Plan {
             split: Split::new(size, threads, T::ROWS),
