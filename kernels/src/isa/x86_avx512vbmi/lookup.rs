@@ -400,7 +400,7 @@ impl<const R: usize, const B: usize> LateSums<R, B> {
             // SAFETY: the caller's promises.
             unsafe {
                 let index = load::<B>(panels.add(step * BYTES), stride);
-                for row in BEFORE..R - AFTER {
+                for (row, &tables) in tables.iter().enumerate().take(R - AFTER).skip(BEFORE) {
                     // The row before that was found in this place.
                     let before = if row >= BEFORE + Self::LATE {
                         row - Self::LATE
@@ -408,7 +408,7 @@ impl<const R: usize, const B: usize> LateSums<R, B> {
                         row + (R - AFTER - 1 - row) / Self::LATE * Self::LATE
                     };
                     let (sum, found) = (&mut self.sum[before], &mut self.found[row % Self::LATE]);
-                    let table = table(tables[row], step);
+                    let table = table(tables, step);
                     for b in 0..B {
                         sum[b] = add_up(sum[b], found[b]);
                         found[b] = _mm512_permutexvar_epi8(index[b], table);

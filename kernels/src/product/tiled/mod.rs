@@ -26,6 +26,11 @@
 //!
 //! A segment that is no multiple of a tile's `STEP` is read to the next multiple;
 //! the weights there are 0.
+//!
+//! Zeros around the input are left out where that is simple: of a line of outputs the
+//! segments that are beyond the input above or below, and if the tile's
+//! [`strip`](Tile::strip) does so, the taps of a line's ends that are beyond it. Of a 3x3
+//! kernel that is 18% of the products of 7x7 outputs, and 5% of those of 28x28.
 
 use self::plan::{Cursor, Plan};
 use super::{Problem, Rows, Size, Split};
@@ -279,35 +284,25 @@ impl<T: Tile, R: Rows> Task<'_, T, R> {
                         last: segment + count == plan.segments && from + len == plan.len,
                     }
                 };
-                // What decodes does so for all rows, so rows with all segments come first.
-                let mut first = decoding;
-                for whole in [true, false] {
-                    for (band, of) in plan.bands(&rows) {
-                        let all = of.len() == plan.segments;
-                        if all != whole {
-                            continue;
-                        }
-                        let of = if single { of } else { 0..count };
-                        for tile in self.tiles(band.clone(), core::mem::take(&mut first)) {
-                            let packed = core::mem::replace(&mut packed, core::ptr::null());
-                            let of = if packed.is_null() {
-                                of.clone()
-                            } else {
-                                0..count
-                            };
-                            let chunk = chunk(&tile, of, packed);
-                            // SAFETY: panels and segments were just made, or are to be;
-                            // the promises of the caller.
-                            unsafe {
-                                let left = tile.start..band.end;
-                                if single && packed.is_null() && T::strip(&chunk, &columns, left) {
-                                    break;
-                                }
-                                T::add(&chunk);
-                                if chunk.last {
-                                    let k = plan.segments * plan.len;
-                                    T::finish(&columns, tile, chunk.sums.cast(), k);
-                                }
+                // The first tile decodes, if one does.
+                let mut decoding = decoding;
+                for (band, of) in plan.bands(&rows) {
+                    let of = if single { of } else { 0..count };
+                    for tile in self.tiles(band.clone(), core::mem::take(&mut decoding)) {
+                        let packed = core::mem::replace(&mut packed, core::ptr::null());
+                        let of = if packed.is_null() { &of } else { &(0..count) };
+                        let chunk = chunk(&tile, of.clone(), packed);
+                        // SAFETY: panels and segments were just made, or are to be; the
+                        // promises of the caller.
+                        unsafe {
+                            let left = tile.start..band.end;
+                            if single && packed.is_null() && T::strip(&chunk, &columns, left) {
+                                break;
+                            }
+                            T::add(&chunk);
+                            if chunk.last {
+                                let k = plan.segments * plan.len;
+                                T::finish(&columns, tile, chunk.sums.cast(), k);
                             }
                         }
                     }

@@ -289,33 +289,39 @@ impl Plan {
         rows.start..rows.start + alike.min(self.strip).min(left)
     }
 
-    /// Rows one after the other of which the same segments are to be computed, and these.
+    /// The rows of a strip in bands of which the same segments are to be computed, and
+    /// these: first the bands with all of them.
     pub(super) fn bands(
         &self,
         rows: &Range<usize>,
     ) -> impl Iterator<Item = (Range<usize>, Range<usize>)> {
+        let some = |all: bool| {
+            let mut left = rows.clone();
+            let bands =
+                core::iter::from_fn(move || (!left.is_empty()).then(|| self.band(&mut left)));
+            bands.filter(move |(_, of)| (of.len() == self.segments) == all)
+        };
+        some(true).chain(some(false))
+    }
+
+    /// Takes the first band off some rows, at least one.
+    fn band(&self, rows: &mut Range<usize>) -> (Range<usize>, Range<usize>) {
         let [down, across] = &self.source.axes;
-        let mut left = rows.clone();
-        core::iter::from_fn(move || {
-            if left.is_empty() {
-                return None;
-            }
-            let line = left.start / across.outputs;
-            let number = line % down.outputs;
-            let (lines, segments) = if self.whole == (0..down.outputs) {
-                (usize::MAX, 0..self.segments)
-            } else if self.whole.contains(&number) {
-                (self.whole.end - number, 0..self.segments)
-            } else {
-                let of_line = self.segments / down.kernel;
-                let taps = down.inputs(number);
-                (1, taps.start * of_line..taps.end * of_line)
-            };
-            let start = left.start;
-            let end = line.saturating_add(lines).saturating_mul(across.outputs);
-            left.start = left.end.min(end);
-            Some((start..left.start, segments))
-        })
+        let line = rows.start / across.outputs;
+        let number = line % down.outputs;
+        let (lines, of) = if self.whole == (0..down.outputs) {
+            (usize::MAX, 0..self.segments)
+        } else if self.whole.contains(&number) {
+            (self.whole.end - number, 0..self.segments)
+        } else {
+            let of_line = self.segments / down.kernel;
+            let taps = down.inputs(number);
+            (1, taps.start * of_line..taps.end * of_line)
+        };
+        let start = rows.start;
+        let end = line.saturating_add(lines).saturating_mul(across.outputs);
+        rows.start = rows.end.min(end);
+        (start..rows.start, of)
     }
 
     /// How far tap `tap` lies from the first place of an output.
