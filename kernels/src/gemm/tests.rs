@@ -189,7 +189,7 @@ fn deep_sums_of_pairs_are_exact() {
     for (x, w) in [(63, 1), (63, -1), (-63, 1), (127, -1), (-127, -1)] {
         for rows in [1, 9] {
             let mut case = case(rows, 50, 8200, DType::I8, Codec::N12, DType::F32, &mut rng);
-            case.x_qmax = i32::from(x).abs();
+            (case.x_qmax, case.x_non_negative) = (i32::from(x).abs(), x >= 0);
             let Buffer::I8(values) = &mut case.x else {
                 unreachable!()
             };

@@ -18,6 +18,9 @@ pub(crate) trait Tiles {
     type Words: Tile<X = i16>;
     /// i8 activations and ternary weights.
     type Bytes: Tile<X = i8>;
+    /// The same where activations are not negative; [`Bytes`](Self::Bytes) if that is no
+    /// faster.
+    type NonNegative: Tile<X = i8>;
     /// i8 activations and i8 weights.
     type DenseBytes: Tile<X = i8>;
     /// i7 activations and n12 weights; [`Bytes`](Self::Bytes) where multiplying
@@ -53,12 +56,14 @@ pub(crate) fn scratch<T: Tiles, R: Rows>(size: &Size, rows: &R, threads: usize) 
         Needs::Perhaps(len) => len,
         Needs::Nothing => 0,
     };
-    let multiplied = match (size.x, size.codec) {
-        (DType::I8, Codec::I8) => tiled::scratch::<T::DenseBytes, R>(size, rows, threads),
-        (DType::I8, _) => tiled::scratch::<T::Bytes, R>(size, rows, threads),
-        (DType::I16, _) => tiled::scratch::<T::Words, R>(size, rows, threads),
-        _ => tiled::scratch::<T::Floats, R>(size, rows, threads),
-    };
+    let multiplied =
+        match (size.x, size.codec) {
+            (DType::I8, Codec::I8) => tiled::scratch::<T::DenseBytes, R>(size, rows, threads),
+            (DType::I8, _) => tiled::scratch::<T::Bytes, R>(size, rows, threads)
+                .max(tiled::scratch::<T::NonNegative, R>(size, rows, threads)),
+            (DType::I16, _) => tiled::scratch::<T::Words, R>(size, rows, threads),
+            _ => tiled::scratch::<T::Floats, R>(size, rows, threads),
+        };
     let looked_up = if looks_up::<T>(size) {
         tiled::scratch::<T::LookUp, R>(size, rows, threads)
     } else {
@@ -95,6 +100,8 @@ pub(crate) unsafe fn run<T: Tiles, R: Rows>(
                     tiled::run::<T::DenseBytes, R>(ctx, problem, x)
                 } else if is_i7 && looks_up::<T>(size) {
                     tiled::run::<T::LookUp, R>(ctx, problem, x)
+                } else if problem.x_non_negative {
+                    multiply::<T::BytePairs, T::NonNegative, R>(ctx, problem, x)
                 } else {
                     multiply::<T::BytePairs, T::Bytes, R>(ctx, problem, x)
                 }

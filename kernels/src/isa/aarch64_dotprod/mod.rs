@@ -60,6 +60,7 @@ impl Tiles for DotProducts {
     type Floats = F32;
     type Words = I16;
     type Bytes = I8;
+    type NonNegative = I8;
     type DenseBytes = I8;
     type LookUp = I8;
     type FloatPairs = FloatPairs;

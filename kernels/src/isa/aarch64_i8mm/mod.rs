@@ -124,6 +124,7 @@ impl Tiles for Matrices {
     type Floats = F32;
     type Words = I16;
     type Bytes = I8;
+    type NonNegative = I8;
     type DenseBytes = I8;
     type LookUp = I8;
     type FloatPairs = FloatPairs;

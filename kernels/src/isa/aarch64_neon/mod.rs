@@ -151,6 +151,7 @@ impl Tiles for Baseline {
     type Floats = F32;
     type Words = I16;
     type Bytes = I8;
+    type NonNegative = I8;
     type DenseBytes = WideI8;
     type LookUp = N12;
     type FloatPairs = FloatPairs;

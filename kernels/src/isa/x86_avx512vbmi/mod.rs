@@ -2,7 +2,7 @@
 //! time. What it has no better way for is AVX-512 VNNI's.
 
 use super::product::Tiles;
-use super::x86_avx512vnni::{BytePairs, ByteRows, F32, FloatPairs, I8, I16, WordPairs};
+use super::x86_avx512vnni::{BytePairs, ByteRows, F32, FloatPairs, I8, I16, U7, WordPairs};
 use lookup::N12;
 
 mod lookup;
@@ -14,6 +14,7 @@ impl Tiles for Avx512Vbmi {
     type Floats = F32;
     type Words = I16;
     type Bytes = I8;
+    type NonNegative = U7;
     type DenseBytes = I8;
     type LookUp = N12;
     type FloatPairs = FloatPairs;

@@ -6,7 +6,7 @@ pub(crate) use matvec::Bytes as ByteRows;
 pub(crate) use multiply::{load, wait, waiting};
 pub(crate) use pairs::{BytePairs, FloatPairs, WordPairs};
 pub(crate) use strip::{Sums, finish, strip};
-pub(crate) use tile::{BLOCKS, F32, I8, I16, Outputs};
+pub(crate) use tile::{BLOCKS, F32, I8, I16, Outputs, U7};
 
 mod matvec;
 mod multiply;
@@ -22,6 +22,7 @@ impl Tiles for Avx512Vnni {
     type Floats = F32;
     type Words = I16;
     type Bytes = I8;
+    type NonNegative = U7;
     type DenseBytes = I8;
     // Multiplying 64 codes at once is faster than AVX2's look-up.
     type LookUp = I8;

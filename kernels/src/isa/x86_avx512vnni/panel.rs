@@ -18,6 +18,8 @@ pub(super) enum Words {}
 /// i8 weights, `[k / 4][16 outputs][4]`: quads. Sums start with -128 times those of
 /// the weights.
 pub(super) enum Bytes {}
+/// The same for activations without a sign: sums start with 0.
+pub(super) enum BytesAlone {}
 
 /// How a panel stores quads.
 pub(super) trait Form {
@@ -523,6 +525,23 @@ impl Form for Bytes {
     unsafe fn store(to: *mut u8, quad: __m512i, _: usize) {
         // SAFETY: the caller promises room.
         unsafe { _mm512_storeu_si512(to.cast(), quad) };
+    }
+
+    #[target_feature(enable = "avx512f,avx512bw")]
+    #[inline]
+    unsafe fn of_t2(panel: __m512i, i: usize) -> __m512i {
+        field(panel, i)
+    }
+}
+
+impl Form for BytesAlone {
+    const QUAD: usize = BYTES;
+
+    #[target_feature(enable = "avx512f,avx512bw")]
+    #[inline]
+    unsafe fn store(to: *mut u8, quad: __m512i, count: usize) {
+        // SAFETY: the caller's promises are the same.
+        unsafe { Bytes::store(to, quad, count) };
     }
 
     #[target_feature(enable = "avx512f,avx512bw")]

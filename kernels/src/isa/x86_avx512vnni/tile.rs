@@ -5,6 +5,7 @@
 //! f32    sums[0..16] += weights[0..16] * x              fused, k ascending
 //! i16    sums[0..16] += weights[0..16][2] * x[2]        signed, in i32
 //! i8     sums[0..16] += (x[4] + 128) * weights[0..16][4]    unsigned times signed, in i32
+//! u7     sums[0..16] += x[4] * weights[0..16][4]            the same for i8 not below 0
 //! ```
 //!
 //! What i8 activations have too much, 128 times the sum of an output's weights, is
@@ -12,7 +13,7 @@
 //! [`max_k`](crate::max_k) excludes for the result with valid weights.
 
 use super::multiply::{Multiply, add, decoding_rows, load, multiply};
-use super::panel::{Bytes, Floats, Words, decode};
+use super::panel::{Bytes, BytesAlone, Floats, Words, decode};
 use super::strip::{Sums, finish, strip};
 use crate::epilogue::Finish;
 use crate::epilogue::x86_avx512::{Columns, FloatTile, IntegerTile, LANES};
@@ -36,6 +37,8 @@ pub(crate) enum F32 {}
 pub(crate) enum I16 {}
 /// i8 activations.
 pub(crate) enum I8 {}
+/// i8 activations that are not negative.
+pub(crate) enum U7 {}
 
 impl Multiply for F32 {
     type Panel = Floats;
@@ -81,6 +84,16 @@ impl Multiply for I8 {
     }
 }
 
+impl Multiply for U7 {
+    type Panel = BytesAlone;
+
+    #[target_feature(enable = "avx512f,avx512vnni")]
+    #[inline]
+    unsafe fn multiply(sum: __m512i, weights: __m512i, x: __m512i) -> __m512i {
+        _mm512_dpbusd_epi32(sum, x, weights)
+    }
+}
+
 impl Sums for F32 {
     type Rows<const B: usize> = FloatTile<B>;
 
@@ -113,6 +126,25 @@ impl Sums for I8 {
         unsafe {
             let mut sum = [load(chunk.starts.cast(), BYTES); R];
             multiply::<I8, R, B>(&mut sum, chunk, segments, 0);
+            sum
+        }
+    }
+}
+
+impl Sums for U7 {
+    type Rows<const B: usize> = IntegerTile<B>;
+
+    const LARGEST: usize = I8::LARGEST;
+
+    #[inline(always)]
+    unsafe fn sums<const R: usize, const B: usize>(
+        chunk: &Chunk,
+        segments: &Segments,
+    ) -> [[__m512i; B]; R] {
+        // SAFETY: the caller's promises.
+        unsafe {
+            let mut sum = [[_mm512_setzero_si512(); B]; R];
+            multiply::<U7, R, B>(&mut sum, chunk, segments, 0);
             sum
         }
     }
@@ -245,6 +277,27 @@ tile!(I8: i8, 4, Bytes, false, 288, {
                 _mm512_mask_storeu_epi8(to, mask, _mm512_xor_si512(x, excess));
             }
         }
+    }
+});
+
+tile!(U7: i8, 4, BytesAlone, true, 288, {
+    const INTEGERS: bool = true;
+
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+    unsafe fn strip(chunk: &Chunk, columns: &Outputs<'_>, rows: Range<usize>) -> bool {
+        // SAFETY: the caller's promises are the same.
+        unsafe { strip::<U7, 8, 8, 4, 4>(chunk, columns, rows) }
+    }
+
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+    unsafe fn finish(columns: &Outputs<'_>, rows: Range<usize>, sums: *mut f32, k: usize) {
+        // SAFETY: the caller's promises are the same.
+        unsafe { I8::finish(columns, rows, sums, k) };
+    }
+
+    unsafe fn prepare(x: &[i8], to: *mut u8) {
+        // SAFETY: the caller's promise.
+        unsafe { to.cast::<i8>().copy_from_nonoverlapping(x.as_ptr(), x.len()) };
     }
 });
 

@@ -19,6 +19,7 @@ impl Tiles for AvxVnni {
     type Floats = F32;
     type Words = I16;
     type Bytes = I8;
+    type NonNegative = I8;
     type DenseBytes = WideI8;
     // Adding what was looked up takes fewer instructions than multiplying.
     type LookUp = N12;
