@@ -307,20 +307,21 @@ impl Plan {
     /// Takes the first band off some rows, at least one.
     fn band(&self, rows: &mut Range<usize>) -> (Range<usize>, Range<usize>) {
         let [down, across] = &self.source.axes;
+        let all = 0..self.segments;
+        if self.whole == (0..down.outputs) {
+            return (core::mem::replace(rows, rows.end..rows.end), all);
+        }
         let line = rows.start / across.outputs;
         let number = line % down.outputs;
-        let (lines, of) = if self.whole == (0..down.outputs) {
-            (usize::MAX, 0..self.segments)
-        } else if self.whole.contains(&number) {
-            (self.whole.end - number, 0..self.segments)
+        let (lines, of) = if self.whole.contains(&number) {
+            (self.whole.end - number, all)
         } else {
             let of_line = self.segments / down.kernel;
             let taps = down.inputs(number);
             (1, taps.start * of_line..taps.end * of_line)
         };
         let start = rows.start;
-        let end = line.saturating_add(lines).saturating_mul(across.outputs);
-        rows.start = rows.end.min(end);
+        rows.start = rows.end.min((line + lines) * across.outputs);
         (start..rows.start, of)
     }
 
