@@ -7,6 +7,7 @@ use super::tile::{BLOCKS, BYTES, ROWS};
 use crate::layout::{BLOCK, t2};
 use crate::product::tiled::{Chunk, Segments, Tile};
 use core::arch::x86_64::*;
+use core::ops::Range;
 
 /// Bytes of the activations that meet a register of weights.
 const ACTIVATIONS: usize = 4;
@@ -189,23 +190,76 @@ pub(super) unsafe fn multiply<M: Multiply, const R: usize, const B: usize>(
     let mut panels = chunk.panels.cast_const();
     let groups = segments.len / M::STEP;
     for segment in 0..segments.count {
-        // SAFETY: segment < count.
-        let x: [*const u8; R] =
-            core::array::from_fn(|r| unsafe { segments.row(from + r, segment) });
-        let mut at = 0;
-        // SAFETY: a panel has 64 bytes for every group of every segment, and every
-        // row the four bytes that meet one.
+        // SAFETY: segment < count; a panel has 64 bytes for every group of every segment,
+        // and every row the four bytes that meet one.
         unsafe {
-            while at + 2 <= groups {
-                step::<M, R, B>(sum, load(panels, chunk.stride), &x, at);
-                step::<M, R, B>(sum, load(panels.add(BYTES), chunk.stride), &x, at + 1);
-                panels = panels.add(2 * BYTES);
-                at += 2;
-            }
-            if at < groups {
-                step::<M, R, B>(sum, load(panels, chunk.stride), &x, at);
-                panels = panels.add(BYTES);
-            }
+            let x = core::array::from_fn(|r| segments.row(from + r, segment));
+            steps::<M, R, B, 0, 0>(sum, panels, chunk.stride, &x, 0..groups);
+        }
+        panels = panels.wrapping_add(groups * BYTES);
+    }
+}
+
+/// As [`multiply`], without the first and the last so many activations of each segment for
+/// the first and the last row.
+///
+/// # Safety
+///
+/// As for [`multiply`]; they are multiples of a group.
+#[inline(always)]
+pub(super) unsafe fn multiply_within<M: Multiply, const R: usize, const B: usize>(
+    sum: &mut [[__m512i; B]; R],
+    chunk: &Chunk,
+    segments: &Segments,
+    beyond: [usize; 2],
+) {
+    let groups = segments.len / M::STEP;
+    let [left, right] = beyond.map(|beyond| beyond / M::STEP);
+    let mut panels = chunk.panels.cast_const();
+    for segment in 0..segments.count {
+        // SAFETY: as above.
+        unsafe {
+            let x = core::array::from_fn(|r| segments.row(r, segment));
+            steps::<M, R, B, 1, 0>(sum, panels, chunk.stride, &x, 0..left);
+            steps::<M, R, B, 0, 0>(sum, panels, chunk.stride, &x, left..groups - right);
+            steps::<M, R, B, 0, 1>(sum, panels, chunk.stride, &x, groups - right..groups);
+        }
+        panels = panels.wrapping_add(groups * BYTES);
+    }
+}
+
+/// Adds the products of some groups of a segment, two at a time, for all rows but so many at
+/// the beginning and at the end.
+///
+/// # Safety
+///
+/// As for [`multiply`]; panels and activations are those of the segment.
+#[inline(always)]
+unsafe fn steps<
+    M: Multiply,
+    const R: usize,
+    const B: usize,
+    const BEFORE: usize,
+    const AFTER: usize,
+>(
+    sum: &mut [[__m512i; B]; R],
+    panels: *const u8,
+    stride: usize,
+    x: &[*const u8; R],
+    groups: Range<usize>,
+) {
+    let mut panels = panels.wrapping_add(groups.start * BYTES);
+    let mut at = groups.start;
+    // SAFETY: the caller's promises.
+    unsafe {
+        while at + 2 <= groups.end {
+            step::<M, R, B, BEFORE, AFTER>(sum, load(panels, stride), x, at);
+            step::<M, R, B, BEFORE, AFTER>(sum, load(panels.add(BYTES), stride), x, at + 1);
+            panels = panels.add(2 * BYTES);
+            at += 2;
+        }
+        if at < groups.end {
+            step::<M, R, B, BEFORE, AFTER>(sum, load(panels, stride), x, at);
         }
     }
 }
@@ -241,7 +295,7 @@ unsafe fn decode_and_multiply<M: Multiply, const R: usize, const B: usize>(chunk
                                 let to = panels.add(b * chunk.stride + $i * BYTES);
                                 _mm512_storeu_si512(to.cast(), *w);
                             }
-                            step::<M, R, B>(&mut sum, w, &x, at + $i);
+                            step::<M, R, B, 0, 0>(&mut sum, w, &x, at + $i);
                         }
                     )*};
                 }
@@ -291,13 +345,20 @@ pub(crate) unsafe fn load<const B: usize>(first: *const u8, stride: usize) -> [_
     }
 }
 
-/// Adds the products of a group of every block.
+/// Adds the products of a group of every block, for all rows but so many at the beginning
+/// and at the end.
 ///
 /// # Safety
 ///
 /// The CPU has AVX-512 F and VNNI; the rows' activations of group `at` are there.
 #[inline(always)]
-unsafe fn step<M: Multiply, const R: usize, const B: usize>(
+unsafe fn step<
+    M: Multiply,
+    const R: usize,
+    const B: usize,
+    const BEFORE: usize,
+    const AFTER: usize,
+>(
     sum: &mut [[__m512i; B]; R],
     weights: [__m512i; B],
     x: &[*const u8; R],
@@ -305,7 +366,7 @@ unsafe fn step<M: Multiply, const R: usize, const B: usize>(
 ) {
     // SAFETY: the caller's promises.
     unsafe {
-        for r in 0..R {
+        for r in BEFORE..R - AFTER {
             let x = x[r].add(at * ACTIVATIONS).cast::<i32>().read_unaligned();
             let x = _mm512_set1_epi32(x);
             for b in 0..B {

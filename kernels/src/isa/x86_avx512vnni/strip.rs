@@ -12,7 +12,7 @@ use super::multiply::load;
 use super::tile::{BLOCKS, BYTES, Outputs};
 use crate::epilogue::x86_avx512::{Columns, SumRows};
 use crate::layout::BLOCK;
-use crate::product::tiled::{Border, Chunk, Segments};
+use crate::product::tiled::{Chunk, Segments};
 use core::arch::x86_64::*;
 use core::ops::Range;
 
@@ -178,7 +178,7 @@ unsafe fn each<P: Sums, const R: usize, const B: usize, const RESIDUAL: bool>(
     mut rows: Range<usize>,
 ) {
     let mut segments = chunk.segments;
-    if P::WITHIN && B == BLOCKS && segments.border.beyond != [0; 2] {
+    if P::WITHIN && B == BLOCKS && segments.border.ends != [0; 2] {
         // SAFETY: the caller's promises.
         return unsafe { lines::<P, R, B, RESIDUAL>(chunk, finish, rows) };
     }
@@ -211,17 +211,12 @@ unsafe fn lines<P: Sums, const R: usize, const B: usize, const RESIDUAL: bool>(
     rows: Range<usize>,
 ) {
     let mut segments = chunk.segments;
-    let Border {
-        width,
-        first,
-        beyond: [left, right],
-    } = segments.border;
-    let (mut row, mut x) = (rows.start, first);
+    let border = segments.border;
+    let (mut row, mut x) = (rows.start, border.first);
     while row < rows.end {
-        let count = R.min(width - x).min(rows.end - row);
-        let left = if x == 0 { left } else { 0 };
-        let right = if x + count == width { right } else { 0 };
-        let beyond = [left, right];
+        let left = (border.width - x).min(rows.end - row);
+        let count = if left < R { left.min(3) } else { R };
+        let beyond = border.beyond(x, count);
         // SAFETY: the caller's promises; pointers are there for every row of the strip.
         unsafe {
             macro_rules! within {
@@ -243,7 +238,7 @@ unsafe fn lines<P: Sums, const R: usize, const B: usize, const RESIDUAL: bool>(
         }
         segments.pointers = segments.pointers.wrapping_add(count);
         row += count;
-        x = if x + count == width { 0 } else { x + count };
+        x = (x + count) % border.width;
     }
 }
 

@@ -12,7 +12,7 @@
 //! known when these are decoded: sums begin with minus that. i32 sums wrap, which
 //! [`max_k`](crate::max_k) excludes for the result with valid weights.
 
-use super::multiply::{Multiply, add, decoding_rows, load, multiply};
+use super::multiply::{Multiply, add, decoding_rows, load, multiply, multiply_within};
 use super::panel::{Bytes, BytesAlone, Floats, Words, decode};
 use super::strip::{Sums, finish, strip};
 use crate::epilogue::Finish;
@@ -145,6 +145,22 @@ impl Sums for U7 {
         unsafe {
             let mut sum = [[_mm512_setzero_si512(); B]; R];
             multiply::<U7, R, B>(&mut sum, chunk, segments, 0);
+            sum
+        }
+    }
+
+    const WITHIN: bool = true;
+
+    #[inline(always)]
+    unsafe fn sums_within<const R: usize, const B: usize>(
+        chunk: &Chunk,
+        segments: &Segments,
+        beyond: [usize; 2],
+    ) -> [[__m512i; B]; R] {
+        // SAFETY: the caller's promises.
+        unsafe {
+            let mut sum = [[_mm512_setzero_si512(); B]; R];
+            multiply_within::<U7, R, B>(&mut sum, chunk, segments, beyond);
             sum
         }
     }

@@ -374,7 +374,7 @@ impl<T: Tile, R: Rows> Task<'_, T, R> {
             border: Border {
                 width,
                 first: rows.start % width,
-                beyond: self.plan.beyond,
+                ends: self.plan.ends,
             },
         }
     }

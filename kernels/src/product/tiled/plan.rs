@@ -32,8 +32,8 @@ pub(super) struct Plan {
     /// Lines of output of which all segments are computed; of others only those that are
     /// not all beyond the input.
     pub(super) whole: Range<usize>,
-    /// See [`Line::beyond`](super::Border::beyond).
-    pub(super) beyond: [usize; 2],
+    /// See [`Border::ends`](super::Border::ends).
+    pub(super) ends: [usize; 2],
     /// Segments of a chunk, and elements of each: either all segments' lengths
     /// or a single segment's part.
     pub(super) chunk: [usize; 2],
@@ -119,13 +119,13 @@ impl Plan {
 
         // What fills segments up is not zeros.
         let zeros = single && !direct && !T::STARTS && len == segment_taps * channels;
-        let (mut whole, mut beyond) = (0..down.outputs, [0; 2]);
+        let (mut whole, mut ends) = (0..down.outputs, [0; 2]);
         if zeros {
             whole = down.whole();
             if segment_taps == across.kernel && channels.is_multiple_of(T::STEP) {
                 let whole = across.whole();
-                let ends = [whole.start > 0, whole.end < across.outputs];
-                beyond = ends.map(|beyond| if beyond { channels } else { 0 });
+                let beyond = [whole.start > 0, whole.end < across.outputs];
+                ends = beyond.map(|beyond| if beyond { channels } else { 0 });
             }
         }
 
@@ -138,7 +138,7 @@ impl Plan {
             taps: segment_taps,
             len,
             whole,
-            beyond,
+            ends,
             chunk,
             strip: most.min(size.rows.checked_next_multiple_of(T::ROWS)?),
             unit: T::ROWS,

@@ -174,7 +174,7 @@ pub(crate) struct Border {
     /// Activations at the start of each segment that the first output of a line need not
     /// read, and at the end those that the last one need not: zeros of one tap, multiples
     /// of `STEP`.
-    pub(crate) beyond: [usize; 2],
+    pub(crate) ends: [usize; 2],
 }
 
 impl Border {
@@ -182,8 +182,19 @@ impl Border {
     pub(crate) const NONE: Border = Border {
         width: usize::MAX,
         first: 0,
-        beyond: [0; 2],
+        ends: [0; 2],
     };
+
+    /// What the first and the last of `count` rows from place `x` of a line on need not
+    /// read.
+    #[inline(always)]
+    pub(crate) fn beyond(&self, x: usize, count: usize) -> [usize; 2] {
+        let [left, right] = self.ends;
+        [
+            if x == 0 { left } else { 0 },
+            if x + count == self.width { right } else { 0 },
+        ]
+    }
 }
 
 impl Segments {
