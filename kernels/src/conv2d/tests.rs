@@ -212,14 +212,15 @@ fn zeros_around_the_input_add_nothing() {
             let kernel = rng.pick(&[[3, 3], [3, 3], [5, 5], [2, 3], [4, 2], [1, 3]]);
             let mut shape = Conv2dShape {
                 kernel,
-                dilation: [1, 1],
+                dilation: rng.pick(&[[1, 1], [1, 1], [1, 2], [2, 1]]),
                 pad: kernel.map(|kernel| rng.below(kernel)),
                 transposed: false,
                 ..random_shape(1, channels, outputs, &mut rng)
             };
             for (i, output) in shape.output.iter_mut().enumerate() {
                 let padded = shape.input[i] + 2 * shape.pad[i];
-                *output = padded.saturating_sub(kernel[i]) / shape.stride[i] + 1;
+                let reach = (kernel[i] - 1) * shape.dilation[i] + 1;
+                *output = padded.saturating_sub(reach) / shape.stride[i] + 1;
             }
             let y = rng.pick(&[DType::I8, DType::I8, DType::F32]);
             let mut random = || Case::random(Family::Conv2d, shape, x, codec, y, &mut rng);

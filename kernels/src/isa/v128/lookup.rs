@@ -42,6 +42,7 @@ macro_rules! look_up {
             const UNIT: usize = 4;
             const DIRECT: bool = false;
             const TABLES: bool = true;
+            const ROW_BY_ROW: bool = true;
             const ZERO: u8 = $crate::isa::v128::lookup::BIAS;
 
             #[target_feature(enable = $features)]
@@ -230,8 +231,16 @@ unsafe fn add_row<V: Registers, const Q: usize, const BLOCKS: usize>(chunk: &Chu
         let mut pending = 0;
         let mut panels = chunk.panels;
         let steps = chunk.segments.len / STEP;
+        let beyond = chunk.segments.beyond(row);
         for segment in 0..chunk.segments.count {
-            let table = chunk.segments.row(row, segment);
+            let beyond = chunk.segments.beyond_in(beyond, segment);
+            let [left, right] = beyond.map(|beyond| beyond / STEP);
+            let table = chunk
+                .segments
+                .row(row, segment)
+                .wrapping_add(left * 2 * BLOCK);
+            panels = panels.wrapping_add(left * 2 * BLOCK);
+            let steps = steps - left - right;
             let mut step = 0;
             while step < steps {
                 let end = steps.min(step + NARROW - pending);
@@ -256,6 +265,7 @@ unsafe fn add_row<V: Registers, const Q: usize, const BLOCKS: usize>(chunk: &Chu
                     (pending, first) = (0, false);
                 }
             }
+            panels = panels.wrapping_add(right * 2 * BLOCK);
         }
         let last = chunk.last.then_some(0);
         settle_row::<V, Q, BLOCKS>(chunk, row, first, last, [both, odd], pending);

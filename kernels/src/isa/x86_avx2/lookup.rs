@@ -102,6 +102,7 @@ impl Tile for N12 {
     const UNIT: usize = 4;
     const DIRECT: bool = false;
     const TABLES: bool = true;
+    const ROW_BY_ROW: bool = true;
     const ZERO: u8 = BIAS;
 
     #[target_feature(enable = "avx2")]
@@ -216,9 +217,15 @@ unsafe fn add<const Q: usize>(chunk: &Chunk, row: usize) {
     let mut panels = chunk.panels;
     let mut pending = 0;
     let steps = chunk.segments.len / STEP;
+    let beyond = chunk.segments.beyond(row);
     for segment in 0..chunk.segments.count {
+        let beyond = chunk.segments.beyond_in(beyond, segment);
+        let [left, right] = beyond.map(|beyond| beyond / STEP);
         // SAFETY: segment < count, and the row's pointer was written.
         let table = unsafe { chunk.segments.row(row, segment) };
+        let table = table.wrapping_add(left * 32);
+        panels = panels.wrapping_add(left * 32);
+        let steps = steps - left - right;
         let mut step = 0;
         while step < steps {
             let end = steps.min(step + NARROW - pending);
@@ -243,6 +250,7 @@ unsafe fn add<const Q: usize>(chunk: &Chunk, row: usize) {
                 (pending, first) = (0, false);
             }
         }
+        panels = panels.wrapping_add(right * 32);
     }
     // SAFETY: as above.
     unsafe { widen(sums, first, pending, &mut both, &mut odd) };

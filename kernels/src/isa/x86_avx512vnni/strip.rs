@@ -178,7 +178,8 @@ unsafe fn each<P: Sums, const R: usize, const B: usize, const RESIDUAL: bool>(
     mut rows: Range<usize>,
 ) {
     let mut segments = chunk.segments;
-    if P::WITHIN && B == BLOCKS && segments.border.ends != [0; 2] {
+    let border = &segments.border;
+    if P::WITHIN && B == BLOCKS && border.segments == 1 && border.ends != [0; 2] {
         // SAFETY: the caller's promises.
         return unsafe { lines::<P, R, B, RESIDUAL>(chunk, finish, rows) };
     }

@@ -264,6 +264,7 @@ impl<T: Tile, R: Rows> Task<'_, T, R> {
                     let row = tile.start - rows.start;
                     let mut segments = self.segments(tile.clone(), row);
                     segments.offsets = segments.offsets.wrapping_add(segment + of.start);
+                    segments.border.segment = (segment + of.start) % segments.border.segments;
                     (segments.count, segments.len) = (of.len(), len);
                     segments.offset = from * T::UNIT;
                     let waiting = if single { 0 } else { row };
@@ -287,7 +288,12 @@ impl<T: Tile, R: Rows> Task<'_, T, R> {
                 // The first tile decodes, if one does.
                 let mut decoding = decoding;
                 for (band, of) in plan.bands(&rows) {
-                    let of = if single { of } else { 0..count };
+                    let of = if single || T::ROW_BY_ROW && len == plan.len {
+                        let at = |bound: usize| bound.clamp(segment, segment + count) - segment;
+                        at(of.start)..at(of.end)
+                    } else {
+                        0..count
+                    };
                     for tile in self.tiles(band.clone(), core::mem::take(&mut decoding)) {
                         let packed = core::mem::replace(&mut packed, core::ptr::null());
                         let of = if packed.is_null() { &of } else { &(0..count) };
@@ -375,6 +381,8 @@ impl<T: Tile, R: Rows> Task<'_, T, R> {
                 width,
                 first: rows.start % width,
                 ends: self.plan.ends,
+                segments: self.plan.segments / self.plan.source.axes[0].kernel,
+                segment: 0,
             },
         }
     }

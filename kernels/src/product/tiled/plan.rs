@@ -118,11 +118,11 @@ impl Plan {
         let most = if single { T::STRIP } else { T::WAITING }.next_multiple_of(T::ROWS);
 
         // What fills segments up is not zeros.
-        let zeros = single && !direct && !T::STARTS && len == segment_taps * channels;
+        let zeros = !direct && !T::STARTS && len == segment_taps * channels;
         let (mut whole, mut ends) = (0..down.outputs, [0; 2]);
-        if zeros {
+        if zeros && (single || T::ROW_BY_ROW && chunk[1] == len) {
             whole = down.whole();
-            if segment_taps == across.kernel && channels.is_multiple_of(T::STEP) {
+            if channels.is_multiple_of(T::STEP) && !across.backwards {
                 let whole = across.whole();
                 let beyond = [whole.start > 0, whole.end < across.outputs];
                 ends = beyond.map(|beyond| if beyond { channels } else { 0 });

@@ -31,6 +31,8 @@ pub(crate) trait Tile {
     const INTEGERS: bool = false;
     /// Whether activations become tables in which sums are looked up.
     const TABLES: bool = false;
+    /// Whether [`add`](Self::add) computes one row after the other, none that a tile has not.
+    const ROW_BY_ROW: bool = false;
     /// Whether sums start with something on account of the weights, so that none of these
     /// can be left out.
     const STARTS: bool = false;
@@ -171,10 +173,14 @@ pub(crate) struct Border {
     pub(crate) width: usize,
     /// Place of the first row in its line.
     pub(crate) first: usize,
-    /// Activations at the start of each segment that the first output of a line need not
-    /// read, and at the end those that the last one need not: zeros of one tap, multiples
-    /// of `STEP`.
+    /// Activations of a line of the kernel that the first output of a line need not read,
+    /// at the start, and at the end those that the last one need not: zeros of one tap,
+    /// multiples of `STEP`.
     pub(crate) ends: [usize; 2],
+    /// Of how many segments a line of the kernel consists, and which of them is the first
+    /// at hand.
+    pub(crate) segments: usize,
+    pub(crate) segment: usize,
 }
 
 impl Border {
@@ -183,6 +189,8 @@ impl Border {
         width: usize::MAX,
         first: 0,
         ends: [0; 2],
+        segments: 1,
+        segment: 0,
     };
 
     /// What the first and the last of `count` rows from place `x` of a line on need not
@@ -198,6 +206,31 @@ impl Border {
 }
 
 impl Segments {
+    /// The activations that a row need not read at the start and at the end of a line of the
+    /// kernel.
+    #[inline(always)]
+    pub(crate) fn beyond(&self, row: usize) -> [usize; 2] {
+        let mut x = self.border.first + row;
+        while x >= self.border.width {
+            x -= self.border.width;
+        }
+        self.border.beyond(x, 1)
+    }
+
+    /// Of these, those in one segment.
+    #[inline(always)]
+    pub(crate) fn beyond_in(&self, [left, right]: [usize; 2], segment: usize) -> [usize; 2] {
+        let segments = self.border.segments;
+        if segments == 1 || left + right == 0 {
+            return [left, right];
+        }
+        let at = (self.border.segment + segment) % segments;
+        [
+            if at == 0 { left } else { 0 },
+            if at + 1 == segments { right } else { 0 },
+        ]
+    }
+
     /// The first `R` rows of one segment.
     ///
     /// # Safety
