@@ -56,14 +56,15 @@ pub(crate) fn scratch<T: Tiles, R: Rows>(size: &Size, rows: &R, threads: usize) 
         Needs::Perhaps(len) => len,
         Needs::Nothing => 0,
     };
-    let multiplied =
-        match (size.x, size.codec) {
-            (DType::I8, Codec::I8) => tiled::scratch::<T::DenseBytes, R>(size, rows, threads),
-            (DType::I8, _) => tiled::scratch::<T::Bytes, R>(size, rows, threads)
-                .max(tiled::scratch::<T::NonNegative, R>(size, rows, threads)),
-            (DType::I16, _) => tiled::scratch::<T::Words, R>(size, rows, threads),
-            _ => tiled::scratch::<T::Floats, R>(size, rows, threads),
-        };
+    let multiplied = match (size.x, size.codec) {
+        (DType::I8, Codec::I8) => tiled::scratch::<T::DenseBytes, R>(size, rows, threads),
+        (DType::I8, _) => {
+            let bytes = tiled::scratch::<T::Bytes, R>(size, rows, threads);
+            bytes.max(tiled::scratch::<T::NonNegative, R>(size, rows, threads))
+        }
+        (DType::I16, _) => tiled::scratch::<T::Words, R>(size, rows, threads),
+        _ => tiled::scratch::<T::Floats, R>(size, rows, threads),
+    };
     let looked_up = if looks_up::<T>(size) {
         tiled::scratch::<T::LookUp, R>(size, rows, threads)
     } else {

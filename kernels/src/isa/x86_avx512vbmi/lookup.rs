@@ -188,7 +188,7 @@ impl Sums for N12 {
             let mut sums = LateSums::<R, B>::new([[_mm512_setzero_si512(); B]; R]);
             for segment in 0..segments.count {
                 let mut tables = core::array::from_fn(|r| segments.row(r, segment));
-                if R > 1 || left == 0 {
+                if R > 1 {
                     sums.look_up::<1, 0>(panels, chunk.stride, &tables, left);
                 }
                 (panels, tables) = further(panels, tables, left);
@@ -367,7 +367,7 @@ struct LateSums<const R: usize, const B: usize> {
 }
 
 impl<const R: usize, const B: usize> LateSums<R, B> {
-    /// Eight registers, or all rows.
+    /// As many as eight registers have, or all rows.
     const LATE: usize = if 8 / B < R { 8 / B } else { R };
 
     /// What was looked up before is in `sum`.

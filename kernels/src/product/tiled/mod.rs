@@ -28,9 +28,9 @@
 //! the weights there are 0.
 //!
 //! Zeros around the input are left out where that is simple: of a line of outputs the
-//! segments that are beyond the input above or below, and if the tile's
-//! [`strip`](Tile::strip) does so, the taps of a line's ends that are beyond it. Of a 3x3
-//! kernel that is 18% of the products of 7x7 outputs, and 5% of those of 28x28.
+//! segments that are beyond the input above or below, and by tiles that go row by row, or
+//! whose [`strip`](Tile::strip) does so, the taps of a line's ends that are beyond it. Of a
+//! 3x3 kernel that is 18% of the products of 7x7 outputs, and 5% of those of 28x28.
 
 use self::plan::{Cursor, Plan};
 use super::{Problem, Rows, Size, Split};
