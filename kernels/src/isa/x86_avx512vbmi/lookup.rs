@@ -158,50 +158,19 @@ impl Sums for N12 {
 
     // Of a trit and an activation.
     const LARGEST: usize = 128;
+    const WITHIN: bool = true;
 
     #[inline(always)]
     unsafe fn sums<const R: usize, const B: usize>(
         chunk: &Chunk,
         segments: &Segments,
+        beyond: [usize; 2],
     ) -> [[__m512i; B]; R] {
         // SAFETY: the caller's promises.
         unsafe {
             let mut sum = [[_mm512_setzero_si512(); B]; R];
-            look_up(&mut sum, chunk, segments, 0);
+            look_up(&mut sum, chunk, segments, 0, beyond);
             sum
-        }
-    }
-
-    const WITHIN: bool = true;
-
-    #[inline(always)]
-    unsafe fn sums_within<const R: usize, const B: usize>(
-        chunk: &Chunk,
-        segments: &Segments,
-        beyond: [usize; 2],
-    ) -> [[__m512i; B]; R] {
-        let [left, right] = beyond.map(|beyond| beyond / STEP);
-        let between = segments.len / STEP - left - right;
-        let mut panels = chunk.panels.cast_const();
-        // SAFETY: the caller's promises.
-        unsafe {
-            let mut sums = LateSums::<R, B>::new([[_mm512_setzero_si512(); B]; R]);
-            for segment in 0..segments.count {
-                let mut tables = core::array::from_fn(|r| segments.row(r, segment));
-                if R > 1 {
-                    sums.look_up::<1, 0>(panels, chunk.stride, &tables, left);
-                }
-                (panels, tables) = further(panels, tables, left);
-                sums.look_up::<0, 0>(panels, chunk.stride, &tables, between);
-                (panels, tables) = further(panels, tables, between);
-                if R > 1 && right > 0 {
-                    sums.leave_last();
-                    sums.look_up::<0, 1>(panels, chunk.stride, &tables, right);
-                    sums.meet_last();
-                }
-                (panels, _) = further(panels, tables, right);
-            }
-            sums.all()
         }
     }
 }
@@ -276,7 +245,7 @@ unsafe fn add<const R: usize, const B: usize>(chunk: &Chunk, from: usize) {
     // SAFETY: the caller's promises.
     unsafe {
         let mut sum = waiting::<R, B>(chunk, from);
-        look_up(&mut sum, chunk, &chunk.segments, from);
+        look_up(&mut sum, chunk, &chunk.segments, from, [0; 2]);
         wait(chunk, from, &sum);
     }
 }
@@ -327,28 +296,41 @@ unsafe fn decode_and_look_up<const R: usize, const B: usize>(chunk: &Chunk) {
     }
 }
 
-/// Adds the sums of `R` rows of `segments`, from row `from` on.
+/// Adds the sums of `R` rows of `segments`, from row `from` on, without the first and the
+/// last so many activations of each segment for the first and the last row.
 ///
 /// # Safety
 ///
-/// As for [`add`], for these segments.
+/// As for [`add`], for these segments; what is left out are multiples of a step.
 #[inline(always)]
 unsafe fn look_up<const R: usize, const B: usize>(
     sum: &mut [[__m512i; B]; R],
     chunk: &Chunk,
     segments: &Segments,
     from: usize,
+    beyond: [usize; 2],
 ) {
-    let steps = segments.len / STEP;
+    let [left, right] = beyond.map(|beyond| beyond / STEP);
+    let between = segments.len / STEP - left - right;
     let mut panels = chunk.panels.cast_const();
     // SAFETY: the caller's promises. A panel has 64 bytes for every step of every
     // segment, a segment 64 bytes of tables.
     unsafe {
         let mut sums = LateSums::<R, B>::new(*sum);
         for segment in 0..segments.count {
-            let tables = core::array::from_fn(|r| segments.row(from + r, segment));
-            sums.look_up::<0, 0>(panels, chunk.stride, &tables, steps);
-            panels = panels.add(steps * BYTES);
+            let mut tables = core::array::from_fn(|r| segments.row(from + r, segment));
+            if R > 1 {
+                sums.look_up::<1, 0>(panels, chunk.stride, &tables, left);
+            }
+            (panels, tables) = further(panels, tables, left);
+            sums.look_up::<0, 0>(panels, chunk.stride, &tables, between);
+            (panels, tables) = further(panels, tables, between);
+            if R > 1 && right > 0 {
+                sums.leave_last();
+                sums.look_up::<0, 1>(panels, chunk.stride, &tables, right);
+                sums.meet_last();
+            }
+            (panels, _) = further(panels, tables, right);
         }
         *sum = sums.all();
     }

@@ -102,7 +102,7 @@ unsafe fn products<M: Multiply, const R: usize, const B: usize>(
         if M::Panel::SUMS {
             add_to_rows(&mut sum, load(chunk.starts.cast(), BYTES));
         }
-        multiply::<M, R, B>(&mut sum, chunk, &chunk.segments, from);
+        multiply::<M, R, B>(&mut sum, chunk, &chunk.segments, from, [0; 2]);
         wait(chunk, from, &sum);
     }
     R
@@ -174,52 +174,29 @@ pub(crate) unsafe fn wait<const R: usize, const B: usize>(
 }
 
 /// Adds the products of `R` rows of `segments`, from row `from` on, with the chunk's
-/// panels.
+/// panels; without the first and the last so many activations of each segment for the first
+/// and the last row.
 ///
 /// # Safety
 ///
 /// The CPU has AVX-512 F and VNNI; everything in `chunk` is as it says, and so are the
-/// segments, with as many pointers.
+/// segments, with as many pointers; what is left out are multiples of a group.
 #[inline(always)]
 pub(super) unsafe fn multiply<M: Multiply, const R: usize, const B: usize>(
     sum: &mut [[__m512i; B]; R],
     chunk: &Chunk,
     segments: &Segments,
     from: usize,
-) {
-    let mut panels = chunk.panels.cast_const();
-    let groups = segments.len / M::STEP;
-    for segment in 0..segments.count {
-        // SAFETY: segment < count; a panel has 64 bytes for every group of every segment,
-        // and every row the four bytes that meet one.
-        unsafe {
-            let x = core::array::from_fn(|r| segments.row(from + r, segment));
-            steps::<M, R, B, 0, 0>(sum, panels, chunk.stride, &x, 0..groups);
-        }
-        panels = panels.wrapping_add(groups * BYTES);
-    }
-}
-
-/// As [`multiply`], without the first and the last so many activations of each segment for
-/// the first and the last row.
-///
-/// # Safety
-///
-/// As for [`multiply`]; they are multiples of a group.
-#[inline(always)]
-pub(super) unsafe fn multiply_within<M: Multiply, const R: usize, const B: usize>(
-    sum: &mut [[__m512i; B]; R],
-    chunk: &Chunk,
-    segments: &Segments,
     beyond: [usize; 2],
 ) {
     let groups = segments.len / M::STEP;
     let [left, right] = beyond.map(|beyond| beyond / M::STEP);
     let mut panels = chunk.panels.cast_const();
     for segment in 0..segments.count {
-        // SAFETY: as above.
+        // SAFETY: segment < count; a panel has 64 bytes for every group of every segment,
+        // and every row the four bytes that meet one.
         unsafe {
-            let x = core::array::from_fn(|r| segments.row(r, segment));
+            let x = core::array::from_fn(|r| segments.row(from + r, segment));
             steps::<M, R, B, 1, 0>(sum, panels, chunk.stride, &x, 0..left);
             steps::<M, R, B, 0, 0>(sum, panels, chunk.stride, &x, left..groups - right);
             steps::<M, R, B, 0, 1>(sum, panels, chunk.stride, &x, groups - right..groups);

@@ -24,35 +24,23 @@ pub(crate) trait Sums {
     /// The largest magnitude of a product of integers.
     const LARGEST: usize = 0;
 
+    /// Whether [`sums`](Self::sums) leaves out what is beyond the input.
+    const WITHIN: bool = false;
+
     /// The sums of the first `R` rows of `segments` with `B` blocks: i32, or the bits of
-    /// f32.
+    /// f32. The first and the last so many activations of each segment may be left out for
+    /// the first and the last row: they are zeros, and multiples of a step.
     ///
     /// # Safety
     ///
     /// The CPU has AVX-512 F, BW, VL and VNNI, and what the products need; everything in
-    /// `chunk` is as it says, first and last of its product; there are as many pointers.
+    /// `chunk` is as it says, first and last of its product; there are as many pointers, and
+    /// so many activations.
     unsafe fn sums<const R: usize, const B: usize>(
         chunk: &Chunk,
         segments: &Segments,
+        beyond: [usize; 2],
     ) -> [[__m512i; B]; R];
-
-    /// Whether there is a [`sums_within`](Self::sums_within).
-    const WITHIN: bool = false;
-
-    /// As [`sums`](Self::sums), without the first and the last so many activations of each
-    /// segment for the first and the last row: they are zeros, and multiples of a step.
-    ///
-    /// # Safety
-    ///
-    /// As for [`sums`](Self::sums); there are so many activations.
-    unsafe fn sums_within<const R: usize, const B: usize>(
-        chunk: &Chunk,
-        segments: &Segments,
-        _beyond: [usize; 2],
-    ) -> [[__m512i; B]; R] {
-        // SAFETY: the caller's promises.
-        unsafe { Self::sums::<R, B>(chunk, segments) }
-    }
 }
 
 /// Computes a strip, if this is its way; tells whether it is. `R1` to `R4` are rows whose
@@ -222,7 +210,7 @@ unsafe fn lines<P: Sums, const R: usize, const B: usize, const RESIDUAL: bool>(
         unsafe {
             macro_rules! within {
                 ($count:expr) => {{
-                    let sums = P::sums_within::<{ $count }, B>(chunk, &segments, beyond);
+                    let sums = P::sums::<{ $count }, B>(chunk, &segments, beyond);
                     finish.rows::<{ $count }, RESIDUAL>(row, &sums);
                 }};
             }
@@ -231,7 +219,7 @@ unsafe fn lines<P: Sums, const R: usize, const B: usize, const RESIDUAL: bool>(
                 2 => within!(2),
                 3 => within!(3),
                 _ if beyond == [0; 2] => {
-                    let sums = P::sums::<R, B>(chunk, &segments);
+                    let sums = P::sums::<R, B>(chunk, &segments, [0; 2]);
                     finish.rows::<R, RESIDUAL>(row, &sums);
                 }
                 _ => within!(R),
@@ -257,7 +245,7 @@ unsafe fn tile<P: Sums, const R: usize, const B: usize, const RESIDUAL: bool>(
 ) {
     // SAFETY: the caller's promises.
     unsafe {
-        let sums = P::sums::<R, B>(chunk, segments);
+        let sums = P::sums::<R, B>(chunk, segments, [0; 2]);
         finish.rows::<R, RESIDUAL>(rows.start, &sums);
     }
     segments.pointers = segments.pointers.wrapping_add(R);

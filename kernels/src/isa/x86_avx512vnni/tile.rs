@@ -12,8 +12,8 @@
 //! known when these are decoded: sums begin with minus that. i32 sums wrap, which
 //! [`max_k`](crate::max_k) excludes for the result with valid weights.
 
-use super::multiply::{Multiply, add, decoding_rows, load, multiply, multiply_within};
-use super::panel::{Bytes, BytesAlone, Floats, Words, decode};
+use super::multiply::{Multiply, add, decoding_rows, load, multiply};
+use super::panel::{Bytes, BytesAlone, Floats, Form, Words, decode};
 use super::strip::{Sums, finish, strip};
 use crate::epilogue::Finish;
 use crate::epilogue::x86_avx512::{Columns, FloatTile, IntegerTile, LANES};
@@ -101,11 +101,12 @@ impl Sums for F32 {
     unsafe fn sums<const R: usize, const B: usize>(
         chunk: &Chunk,
         segments: &Segments,
+        _: [usize; 2],
     ) -> [[__m512i; B]; R] {
         // SAFETY: the caller's promises.
         unsafe {
             let mut sum = [[_mm512_setzero_si512(); B]; R];
-            multiply::<F32, R, B>(&mut sum, chunk, segments, 0);
+            multiply::<F32, R, B>(&mut sum, chunk, segments, 0, [0; 2]);
             sum
         }
     }
@@ -121,11 +122,12 @@ impl Sums for I8 {
     unsafe fn sums<const R: usize, const B: usize>(
         chunk: &Chunk,
         segments: &Segments,
+        _: [usize; 2],
     ) -> [[__m512i; B]; R] {
         // SAFETY: the caller's promises; 16 starts for each block.
         unsafe {
             let mut sum = [load(chunk.starts.cast(), BYTES); R];
-            multiply::<I8, R, B>(&mut sum, chunk, segments, 0);
+            multiply::<I8, R, B>(&mut sum, chunk, segments, 0, [0; 2]);
             sum
         }
     }
@@ -135,24 +137,10 @@ impl Sums for U7 {
     type Rows<const B: usize> = IntegerTile<B>;
 
     const LARGEST: usize = I8::LARGEST;
-
-    #[inline(always)]
-    unsafe fn sums<const R: usize, const B: usize>(
-        chunk: &Chunk,
-        segments: &Segments,
-    ) -> [[__m512i; B]; R] {
-        // SAFETY: the caller's promises.
-        unsafe {
-            let mut sum = [[_mm512_setzero_si512(); B]; R];
-            multiply::<U7, R, B>(&mut sum, chunk, segments, 0);
-            sum
-        }
-    }
-
     const WITHIN: bool = true;
 
     #[inline(always)]
-    unsafe fn sums_within<const R: usize, const B: usize>(
+    unsafe fn sums<const R: usize, const B: usize>(
         chunk: &Chunk,
         segments: &Segments,
         beyond: [usize; 2],
@@ -160,7 +148,7 @@ impl Sums for U7 {
         // SAFETY: the caller's promises.
         unsafe {
             let mut sum = [[_mm512_setzero_si512(); B]; R];
-            multiply_within::<U7, R, B>(&mut sum, chunk, segments, beyond);
+            multiply::<U7, R, B>(&mut sum, chunk, segments, 0, beyond);
             sum
         }
     }
@@ -183,6 +171,7 @@ macro_rules! tile {
             const GROUP: usize = BYTES;
             const UNIT: usize = size_of::<$x>();
             const DIRECT: bool = $direct;
+            const STARTS: bool = $form::SUMS;
             const PANELS: usize = $panels << 10;
             const STRIP: usize = 384;
             const WAITING: usize = Self::STRIP;
@@ -260,7 +249,6 @@ tile!(I16: i16, 2, Words, true, 144, {
 
 tile!(I8: i8, 4, Bytes, false, 288, {
     const ZERO: u8 = 128;
-    const STARTS: bool = true;
     const INTEGERS: bool = true;
 
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
